@@ -26,7 +26,7 @@ ACCEPTED_SHELL = {
 CONTAINER = "ContainerDefinitions.0."
 PRIVATE = dict.fromkeys(["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"], True)
 OWN_KEY = {"Fn::If": ["OwnKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
-DEAD_LETTERS = ["DispatchDeadLetterQueue", "EffectsDeadLetterQueue", "SubmissionsDeadLetterQueue", "UndeliveredQueue"]
+DEAD_LETTERS = ["DispatchDeadLetterQueue", "EffectsDeadLetterQueue", "CallsDeadLetterQueue", "SubmissionsDeadLetterQueue", "UndeliveredQueue"]
 ABSENT, PRESENT = object(), object()
 
 # (type or names of resources, path of a property, required value). A path that begins with "/" is beside Properties.
@@ -51,7 +51,7 @@ RULES = [
     ("SQS::QueuePolicy", "PolicyDocument.Statement.0.Effect", "Deny"),
     ("SQS::QueuePolicy", "PolicyDocument.Statement.0.Condition", {"Bool": {"aws:SecureTransport": "false"}}),
     (DEAD_LETTERS, "MessageRetentionPeriod", 1209600),
-    (["DispatchQueue", "EffectsQueue", "SubmissionsQueue"], "RedrivePolicy.maxReceiveCount", 5),
+    (["DispatchQueue", "EffectsQueue", "CallsQueue", "SubmissionsQueue"], "RedrivePolicy.maxReceiveCount", 5),
     ("ECR::Repository", "ImageScanningConfiguration", {"ScanOnPush": True}),
     ("ECR::Repository", "ImageTagMutability", "IMMUTABLE_WITH_EXCLUSION"),
     ("ECS::TaskDefinition", "TaskRoleArn", ABSENT),

@@ -212,7 +212,7 @@ async fn each_kind_of_error_has_its_exit_code() {
     user.run(&["jobs", "--project", "nobody"]).await.assert_exit(5, "there is no project nobody");
     user.run(&["why", "nope"]).await.assert_exit(5, "nope");
     user.run(&["contexts", "use", "nope"]).await.assert_exit(5, "nope");
-    let known = "[possible values: dispatch, effects, submissions, undelivered]";
+    let known = "[possible values: dispatch, effects, calls, submissions, undelivered]";
     user.run(&["dlq", "list", "--queue", "nope"]).await.assert_exit(2, known);
     user.run(&["dlq", "list", "--queue", "effects"]).await.assert_exit(0, "The dead-letter queue of effects is empty.");
     // 8: changed by another request.

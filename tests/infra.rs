@@ -199,7 +199,12 @@ fn function_timeouts_match_local_processes_queues_and_gateway() {
         assert!(deployed[name.to_lowercase().as_str()] * 1_000 < timeout_ms, "{name}");
     }
     let queues = resources(include_str!("../infra/queues.yaml"));
-    let readers = [("DispatchQueue", "dispatcher"), ("EffectsQueue", "effects"), ("SubmissionsQueue", "effects")];
+    let readers = [
+        ("DispatchQueue", "dispatcher"),
+        ("EffectsQueue", "effects"),
+        ("CallsQueue", "effects"),
+        ("SubmissionsQueue", "effects"),
+    ];
     for (queue, function) in readers {
         assert_eq!(queues[queue]["Properties"]["VisibilityTimeout"], 6 * deployed[function], "{queue}");
     }
@@ -214,16 +219,19 @@ fn queue_age_alarms_fire_early_enough_and_count_unreceived() {
         (resources(include_str!("../infra/queues.yaml")), resources(include_str!("../infra/watch.yaml")));
     let number = |resource: &Value, name: &str| resource["Properties"][name].as_u64().unwrap();
     let hidden_secs = |queue: &str| number(&queues[queue], "VisibilityTimeout");
-    let (dispatch, effects) = (&watch["DispatchOldestAlarm"], &watch["EffectsOldestAlarm"]);
-    let alarm_secs = number(effects, "Threshold") + number(effects, "EvaluationPeriods") * number(effects, "Period");
-    let tries = queues["EffectsQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"].as_u64().unwrap();
-    assert!(alarm_secs < tries * hidden_secs("EffectsQueue"), "{alarm_secs}");
+    let dispatch = &watch["DispatchOldestAlarm"];
+    for (queue, alarm) in [("EffectsQueue", "EffectsOldestAlarm"), ("CallsQueue", "CallsOldestAlarm")] {
+        let alarm = &watch[alarm];
+        let alarm_secs = number(alarm, "Threshold") + number(alarm, "EvaluationPeriods") * number(alarm, "Period");
+        let tries = queues[queue]["Properties"]["RedrivePolicy"]["maxReceiveCount"].as_u64().unwrap();
+        assert!(alarm_secs < tries * hidden_secs(queue), "{queue} {alarm_secs}");
+        assert_eq!(queues[queue]["Properties"]["FifoQueue"], true, "{queue}");
+    }
     for (queue, alarm) in [("DispatchQueue", dispatch), ("SubmissionsQueue", &watch["SubmissionsOldestAlarm"])] {
         let hidden = 3 * hidden_secs(queue);
         assert!(hidden <= number(alarm, "Threshold"), "the alarm of {queue} would report only some failures");
     }
     assert_eq!(queues["DispatchQueue"]["Properties"]["FifoQueue"], Value::Null);
-    assert_eq!(queues["EffectsQueue"]["Properties"]["FifoQueue"], true);
 }
 
 #[test]
@@ -440,7 +448,7 @@ fn template_has_every_output_that_commands_read() {
     let root = parse(include_str!("../infra/template.yaml"));
     let outputs = root["Outputs"].as_object().unwrap();
     let names = "ApiUrl TableName KeySecretName UserSecretPrefix DispatchQueueUrl DispatchDeadLetterUrl \
-        EffectsQueueUrl EffectsDeadLetterUrl UndeliveredUrl ClusterName TaskDefinitions RepositoryUri \
+        EffectsQueueUrl EffectsDeadLetterUrl CallsQueueUrl CallsDeadLetterUrl UndeliveredUrl ClusterName TaskDefinitions RepositoryUri \
         Subnets SecurityGroup AlarmTopicArn Version Commit Image BucketName ArtifactsBucketName \
         Architecture SubmissionsQueueUrl SubmissionsDeadLetterUrl";
     for name in names.split(' ') {

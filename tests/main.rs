@@ -40,6 +40,7 @@ mod fuzz;
 mod generated_docs;
 mod github_issues;
 mod guarantees;
+mod hanging_hosts;
 mod hold;
 mod infra;
 mod inputs;

@@ -326,8 +326,10 @@ impl Story {
             table: "pullyard".into(),
             dispatch_queue_url: url(dispatch).await,
             effects_queue_url: url(effects).await,
+            calls_queue_url: url(if effects == "effects.fifo" { "calls.fifo" } else { effects }).await,
             dispatch_dlq_url: url("dispatch-dead").await,
             effects_dlq_url: url("effects-dead.fifo").await,
+            calls_dlq_url: url("calls-dead.fifo").await,
             undelivered_dlq_url: url("undelivered").await,
             submissions: Some(QueuePair {
                 queue_url: url("submissions").await,

@@ -8,9 +8,11 @@ use pullyard_entry::Config;
 const FUNCTION_VARIABLES: &str = "\
 | `PULLYARD_TABLE` | name | required | all | The table; also the prefix of user secrets. |
 | `PULLYARD_DISPATCH_QUEUE_URL` | URL | required | all that create or sweep jobs | The queue that starts tasks. |
-| `PULLYARD_EFFECTS_QUEUE_URL` | URL | required | all that change tickets or reviews | The FIFO queue that settles tickets, reads reviews and writes on pull requests. |
+| `PULLYARD_EFFECTS_QUEUE_URL` | URL | required | all that change tickets or reviews | The FIFO queue that settles tickets, reads reviews and moves runs. |
+| `PULLYARD_CALLS_QUEUE_URL` | URL | required | all that change tickets or reviews | The FIFO queue of calls to addresses of users: notices, ticket tools, polls, texts on pull requests. |
 | `PULLYARD_DISPATCH_DLQ_URL` | URL | required | api | The dead-letter queue of the dispatch queue. |
 | `PULLYARD_EFFECTS_DLQ_URL` | URL | required | api | The dead-letter queue of the effects queue. |
+| `PULLYARD_CALLS_DLQ_URL` | URL | required | api | The dead-letter queue of the queue of calls. |
 | `PULLYARD_UNDELIVERED_DLQ_URL` | URL | required | api | The queue of task state changes that did not reach the tasks function or failed in it. |
 | `PULLYARD_SUBMISSIONS_QUEUE_URL` | URL | off: programs submit by the API only | api | The queue of submissions, to which dead letters return. |
 | `PULLYARD_SUBMISSIONS_DLQ_URL` | URL | off: programs submit by the API only | api | Its dead-letter queue. |

@@ -13,6 +13,7 @@ pub(super) enum Resource {
     ListIndex,
     Dispatch,
     Effects,
+    CallQueue,
     Submissions,
     /// The queues of self-hosted runners.
     Mailboxes,
@@ -38,6 +39,7 @@ impl Resource {
             ListIndex => ("the table", "`list`"),
             Dispatch => ("the dispatch queue", ""),
             Effects => ("the effects queue", ""),
+            CallQueue => ("the queue of calls", ""),
             Submissions => ("the queue of submissions", ""),
             Mailboxes => ("the mailboxes of runners, `{stack}-wake-*`", ""),
             DeadLetters => ("the dead-letter queues", ""),
@@ -63,9 +65,12 @@ impl Resource {
             // Stories send lost hints to queues named `lost`.
             (_, "dispatch" | "lost") => Some(Dispatch),
             (_, "effects.fifo" | "lost.fifo") => Some(Effects),
+            (_, "calls.fifo") => Some(CallQueue),
             (_, "submissions") => Some(Submissions),
             (_, queue) if used.action.starts_with("sqs:") && queue.starts_with("wake-") => Some(Mailboxes),
-            (_, "dispatch-dead" | "effects-dead.fifo" | "submissions-dead" | "undelivered") => Some(DeadLetters),
+            (_, "dispatch-dead" | "effects-dead.fifo" | "calls-dead.fifo" | "submissions-dead" | "undelivered") => {
+                Some(DeadLetters)
+            }
             (_, "secret:pullyard/signing-key-AbCdEf") => Some(SigningKey),
             (_, secret) if secret.starts_with("secret:pullyard/user/") => Some(UserSecrets),
             (_, secret) if secret.starts_with("secret:pullyard/job/") => Some(JobSecrets),
@@ -95,10 +100,11 @@ impl Resource {
             ListIndex => (table("/index/list"), None),
             Dispatch => (queue("dispatch"), None),
             Effects => (queue("effects.fifo"), None),
+            CallQueue => (queue("calls.fifo"), None),
             Submissions => (queue("submissions"), None),
             Mailboxes => (queue("wake-abcdefghijklmnopqrstuvwxyz"), None),
             DeadLetters => {
-                let all = ["dispatch-dead", "effects-dead.fifo", "submissions-dead", "undelivered"];
+                let all = ["dispatch-dead", "effects-dead.fifo", "calls-dead.fifo", "submissions-dead", "undelivered"];
                 (all.map(queue).concat(), None)
             }
             SigningKey => (vec![secret("key")], None),
@@ -131,6 +137,7 @@ pub(super) const CALLS: &[Row] = &[
     ("webhook", "dynamodb:UpdateItem", Table, "a hook's last call, marks of reviews, the day's budget"),
     ("webhook", "sqs:SendMessage", Dispatch, "a closed pull request ends its revision and its task"),
     ("webhook", "sqs:SendMessage", Effects, "read reviews, comment on pull requests, settle tickets"),
+    ("webhook", "sqs:SendMessage", CallQueue, "look at tickets, write on pull requests, send notices"),
     ("webhook", "secretsmanager:GetSecretValue", UserSecrets, "webhook secrets; the forge's token"),
     ("tickets", "dynamodb:GetItem", Table, "the caller's token, the repository, the ticket's text"),
     ("tickets", "dynamodb:Query", Table, "the reviews of a pull request that a new job continues"),
@@ -143,6 +150,7 @@ pub(super) const CALLS: &[Row] = &[
     ("tickets", "dynamodb:UpdateItem", Table, "single attributes: the last use of a token, the day's budget"),
     ("tickets", "sqs:SendMessage", Dispatch, "a new job needs a task or a runner"),
     ("tickets", "sqs:SendMessage", Effects, "settle a ticket, comment on a pull request"),
+    ("tickets", "sqs:SendMessage", CallQueue, "write on pull requests, send notices"),
     ("api", "dynamodb:GetItem", Table, "the item of the request"),
     ("api", "dynamodb:BatchGetItem", Table, "pages of items, and the items of a claim"),
     ("api", "dynamodb:Query", Table, "events of a job, repositories, runners, reviews"),
@@ -153,6 +161,7 @@ pub(super) const CALLS: &[Row] = &[
     ("api", "dynamodb:DeleteItem", Table, "repositories, hooks and runners that are removed"),
     ("api", "sqs:SendMessage", Dispatch, "jobs that need a task or a runner, or whose task must stop"),
     ("api", "sqs:SendMessage", Effects, "settle tickets, comment on pull requests, maintain webhooks"),
+    ("api", "sqs:SendMessage", CallQueue, "look at tickets, write on pull requests, send notices"),
     ("api", "sqs:SendMessage", Submissions, "requeued dead letters"),
     ("api", "sqs:CreateQueue", Mailboxes, "the mailbox of a runner that registers"),
     ("api", "sqs:DeleteQueue", Mailboxes, "the mailbox of a runner that is removed"),
@@ -190,6 +199,7 @@ pub(super) const CALLS: &[Row] = &[
     ("pages", "dynamodb:UpdateItem", Table, "last uses of tokens, the day's budget, jobs of reviews"),
     ("pages", "sqs:SendMessage", Dispatch, "jobs that need a task or a runner, or whose task must stop"),
     ("pages", "sqs:SendMessage", Effects, "settle tickets, comment on pull requests"),
+    ("pages", "sqs:SendMessage", CallQueue, "look at tickets, write on pull requests, send notices"),
     ("pages", "secretsmanager:GetSecretValue", SigningKey, "the key that signs sessions and sign-in links"),
     ("pages", "secretsmanager:GetSecretValue", UserSecrets, "the forge's token, for a revision that a user requests"),
     ("pages", "s3:GetObject", Artifacts, "presigned URLs for downloads; checks whether an object exists"),
@@ -235,6 +245,7 @@ pub(super) const CALLS: &[Row] = &[
     ("effects", "dynamodb:UpdateItem", Table, "marks of reviews, a hook's last call, the day's budget"),
     ("effects", "sqs:SendMessage", Dispatch, "a job whose review was read needs a task or a runner"),
     ("effects", "sqs:SendMessage", Effects, "comment on pull requests, settle further tickets"),
+    ("effects", "sqs:SendMessage", CallQueue, "call ticket tools, forges and endpoints"),
     ("effects", "secretsmanager:GetSecretValue", UserSecrets, "forges' tokens and Apps' keys"),
     ("sweeper", "dynamodb:GetItem", Table, "due items"),
     (
@@ -256,6 +267,7 @@ pub(super) const CALLS: &[Row] = &[
     ("sweeper", "dynamodb:DeleteItem", Table, "a runner that is to be removed, once it has no job"),
     ("sweeper", "sqs:SendMessage", Dispatch, "jobs that need a task or a runner, or whose task must stop"),
     ("sweeper", "sqs:SendMessage", Effects, "tickets, pull requests, reviews and hooks that are due"),
+    ("sweeper", "sqs:SendMessage", CallQueue, "polls, notices and texts that are due"),
     ("sweeper", "sqs:DeleteQueue", Mailboxes, "the mailbox of a runner that is removed"),
 ];
 
@@ -275,8 +287,11 @@ pub(super) const EXTRA_ACTIONS: &[ExtraAction] = &[
     ("dispatcher", "sqs:GetQueueAttributes", ":pullyard-dispatch", "Lambda polls the queue with the function's role"),
     ("dispatcher", "iam:PassRole", ":role/pullyard-TaskExecutionRole", "RunTask requires it"),
     ("effects", "sqs:ReceiveMessage", ":pullyard-effects.fifo", "Lambda polls the queue with the function's role"),
+    ("effects", "sqs:ReceiveMessage", ":pullyard-calls.fifo", "Lambda polls the queue with the function's role"),
     ("effects", "sqs:DeleteMessage", ":pullyard-effects.fifo", "Lambda polls the queue with the function's role"),
+    ("effects", "sqs:DeleteMessage", ":pullyard-calls.fifo", "Lambda polls the queue with the function's role"),
     ("effects", "sqs:GetQueueAttributes", ":pullyard-effects.fifo", "Lambda polls the queue with the function's role"),
+    ("effects", "sqs:GetQueueAttributes", ":pullyard-calls.fifo", "Lambda polls the queue with the function's role"),
     ("effects", "sqs:ReceiveMessage", ":pullyard-submissions", "Lambda polls the queue with the function's role"),
     ("effects", "sqs:DeleteMessage", ":pullyard-submissions", "Lambda polls the queue with the function's role"),
     ("effects", "sqs:GetQueueAttributes", ":pullyard-submissions", "Lambda polls the queue with the function's role"),

@@ -78,6 +78,8 @@ impl Account {
             ("DispatchDeadLetterUrl", dead_letters[0].clone()),
             ("EffectsQueueUrl", queue("effects.fifo").await),
             ("EffectsDeadLetterUrl", dead_letters[1].clone()),
+            ("CallsQueueUrl", queue("calls.fifo").await),
+            ("CallsDeadLetterUrl", queue("calls-dead.fifo").await),
             ("UndeliveredUrl", dead_letters[2].clone()),
             ("ClusterName", "py".into()),
             ("TaskDefinitions", "small=py-small,medium=py-medium,large=py-large".into()),

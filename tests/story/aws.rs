@@ -79,7 +79,7 @@ impl Story {
     }
 
     pub(crate) async fn wait_for_empty_queues(&self) {
-        for name in ["dispatch", "submissions", "effects.fifo"] {
+        for name in ["dispatch", "submissions", "effects.fifo", "calls.fifo"] {
             let request = json!({ "QueueUrl": self.queue_url(name).await, "AttributeNames": ["All"] });
             wait_until("the queue is empty", async || {
                 let about = self.local.aws().sqs().call("GetQueueAttributes", &request).await.unwrap();

@@ -36,6 +36,8 @@ const WITH_WALK: &[(&str, &str)] = &[
     ("notify/endpoints::enable_endpoint", "endpoint_is_enabled_and_deleted_after_a_crash"),
     ("notify/endpoints::put_endpoint", "end_of_a_job_is_sent_after_a_crash"),
     ("notify/notices::redeliver_notice", "end_of_a_job_is_sent_after_a_crash"),
+    ("calls::handle_call", "end_of_a_job_is_sent_after_a_crash"),
+    ("calls::handle_effect", "ticket_job_completes_after_a_crash"),
     ("notify::send_notice", "end_of_a_job_is_sent_after_a_crash"),
     ("admin/hold::hold_project", "held_ticket_starts_on_release_after_a_crash"),
     ("admin/hold::release_project", "held_ticket_starts_on_release_after_a_crash"),

@@ -18,9 +18,11 @@ use pullyard_testkit::{Proxy, Receiver, Wire};
 pub(super) const DISPATCH: &str = "dispatch";
 pub(super) const EFFECTS: &str = "effects.fifo";
 pub(super) const WEBHOOK: &str = "webhook";
-pub(super) const QUEUES: [(&str, &str); 3] = [
+pub(super) const CALLS: &str = "calls.fifo";
+pub(super) const QUEUES: [(&str, &str); 4] = [
     (DISPATCH, "the dispatcher is woken"),
     (EFFECTS, "the effects function is woken"),
+    (CALLS, "the effects function is woken for a call"),
     (WEBHOOK, "the forge calls the webhook"),
 ];
 pub(super) const DISPATCH_DEAD: &str = "dispatch-dead";
@@ -148,8 +150,10 @@ impl World {
             table: TABLE.into(),
             dispatch_queue_url: raw.create_queue(aws.sqs(), DISPATCH).await,
             effects_queue_url: raw.create_queue(aws.sqs(), EFFECTS).await,
+            calls_queue_url: raw.create_queue(aws.sqs(), CALLS).await,
             dispatch_dlq_url: raw.create_queue(aws.sqs(), DISPATCH_DEAD).await,
             effects_dlq_url: raw.create_queue(aws.sqs(), EFFECTS_DEAD).await,
+            calls_dlq_url: raw.create_queue(aws.sqs(), "calls-dead.fifo").await,
             undelivered_dlq_url: raw.create_queue(aws.sqs(), "undelivered").await,
             submissions: Some(QueuePair {
                 queue_url: raw.create_queue(aws.sqs(), SUBMISSIONS).await,

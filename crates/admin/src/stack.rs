@@ -83,6 +83,8 @@ impl Stack {
                 queue("effects", "EffectsQueueUrl", "EffectsDeadLetterUrl")?,
             ]
             .into_iter()
+            // A stack of an older release has no queue of calls.
+            .chain(queue("calls", "CallsQueueUrl", "CallsDeadLetterUrl").ok())
             .chain(queue("submissions", "SubmissionsQueueUrl", "SubmissionsDeadLetterUrl").ok())
             .collect(),
             undelivered_queue_url: output_value("UndeliveredUrl").ok(),

@@ -33,6 +33,7 @@ pub struct DeadLetters {
     client: Lazy<aws_sdk_sqs::Client>,
     dispatch: QueuePair,
     effects: QueuePair,
+    calls: QueuePair,
     submissions: Option<QueuePair>,
     undelivered_queue_url: String,
 }
@@ -70,6 +71,7 @@ impl DeadLetters {
         endpoint: Option<&str>,
         dispatch: QueuePair,
         effects: QueuePair,
+        calls: QueuePair,
         undelivered_queue_url: String,
     ) -> Self {
         let (config, endpoint) = (config.clone(), endpoint.map(str::to_owned));
@@ -78,7 +80,7 @@ impl DeadLetters {
             builder.set_endpoint_url(endpoint);
             aws_sdk_sqs::Client::from_conf(builder.build())
         });
-        Self { client, dispatch, effects, submissions: None, undelivered_queue_url }
+        Self { client, dispatch, effects, calls, submissions: None, undelivered_queue_url }
     }
 
     pub fn with_submissions(self, submissions: Option<QueuePair>) -> Self {
@@ -187,6 +189,7 @@ impl DeadLetters {
         match queue {
             Queue::Dispatch => Some(&self.dispatch),
             Queue::Effects => Some(&self.effects),
+            Queue::Calls => Some(&self.calls),
             Queue::Submissions => self.submissions.as_ref(),
             Queue::Undelivered => None,
         }

@@ -8,7 +8,7 @@ use pullyard_domain::wakeup::JobWakeup;
 pub fn parse_dead_letter(queue: Queue, body: &str) -> DeadLetterMessage {
     let parsed = match queue {
         Queue::Dispatch => serde_json::from_str(body).map(|JobWakeup { job }| DeadLetterMessage::Start(job)),
-        Queue::Effects => serde_json::from_str(body).map(DeadLetterMessage::Effect),
+        Queue::Effects | Queue::Calls => serde_json::from_str(body).map(DeadLetterMessage::Effect),
         Queue::Submissions => serde_json::from_str(body).map(DeadLetterMessage::Submission),
         Queue::Undelivered => {
             serde_json::from_str(body).map(|Undelivered { cause, event }| match event.into_task_stop() {

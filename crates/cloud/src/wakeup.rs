@@ -5,10 +5,11 @@ mod mailbox;
 use crate::lazy::Lazy;
 use crate::{Error, trace};
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
-use pullyard_domain::id::ProjectId;
 use pullyard_domain::id::derived::{pull_request_group, ticket_group};
+use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::wakeup::{
     JobWakeup, LookWakeup, NoticeWakeup, PollWakeup, PullRequestWakeup, QueuedReview, RunWakeup, TicketWakeup,
+    call_group,
 };
 use serde::Serialize;
 
@@ -17,15 +18,17 @@ pub struct Wakeups {
     client: Lazy<aws_sdk_sqs::Client>,
     dispatch_url: String,
     effects_url: String,
+    calls_url: String,
 }
 
 impl Wakeups {
-    /// `dispatch_url` is a standard queue, `effects_url` a FIFO one.
+    /// `dispatch_url` is a standard queue, the others are FIFO ones.
     pub fn new(
         config: &aws_config::SdkConfig,
         endpoint: Option<&str>,
         dispatch_url: impl Into<String>,
         effects_url: impl Into<String>,
+        calls_url: impl Into<String>,
     ) -> Self {
         let (config, endpoint) = (config.clone(), endpoint.map(str::to_owned));
         Self {
@@ -36,6 +39,7 @@ impl Wakeups {
             }),
             dispatch_url: dispatch_url.into(),
             effects_url: effects_url.into(),
+            calls_url: calls_url.into(),
         }
     }
 
@@ -51,20 +55,27 @@ impl Wakeups {
         self.send_fifo("send the wake-up of a ticket", group, to_body(wakeup)?).await
     }
 
-    /// In the ticket's group, so that its tool is not read during a write.
-    pub async fn look_at_ticket(&self, wakeup: &LookWakeup) -> Result<(), Error> {
-        let group = ticket_group(&wakeup.look, &wakeup.ticket);
-        self.send_fifo("send the look at a ticket", group, to_body(wakeup)?).await
+    /// Continues the settling of a ticket where its tool may be called.
+    pub async fn write_to_tool(&self, connection: &IntegrationId, wakeup: &TicketWakeup) -> Result<(), Error> {
+        let group = call_group(connection.as_str(), &ticket_group(&wakeup.project, &wakeup.ticket));
+        self.send_call("send the write of a ticket", group, to_body(wakeup)?).await
+    }
+
+    /// In the group of the ticket's writes, so that its tool is not read during a write.
+    pub async fn look_at_ticket(&self, connection: &IntegrationId, wakeup: &LookWakeup) -> Result<(), Error> {
+        let group = call_group(connection.as_str(), &ticket_group(&wakeup.look, &wakeup.ticket));
+        self.send_call("send the look at a ticket", group, to_body(wakeup)?).await
     }
 
     pub async fn admit_job(&self, wakeup: &JobWakeup) -> Result<(), Error> {
         self.send_fifo("send the admission of a job", wakeup.job.to_string(), to_body(wakeup)?).await
     }
 
-    /// Grouped by pull request, so that an older text never replaces a newer one.
+    /// Each pull request has one group, so that an older text never replaces a newer one.
     pub async fn wake_pull_request(&self, wakeup: &PullRequestWakeup) -> Result<(), Error> {
-        let group = pull_request_group(&wakeup.pull_request);
-        self.send_fifo("send the wake-up of a pull request", group, to_body(wakeup)?).await
+        let id = &wakeup.pull_request;
+        let group = call_group(id.integration.as_str(), &pull_request_group(id));
+        self.send_call("send the wake-up of a pull request", group, to_body(wakeup)?).await
     }
 
     /// Grouped by pull request, so that reviews are decided in order.
@@ -74,14 +85,20 @@ impl Wakeups {
     }
 
     pub async fn wake_poll(&self, wakeup: &PollWakeup) -> Result<(), Error> {
-        let group = format!("poll-{}-{}-{}", wakeup.poll, wakeup.integration, wakeup.repository);
-        self.send_fifo("send the wake-up of a repository", group, to_body(wakeup)?).await
+        let subject = format!("poll-{}-{}", wakeup.poll, wakeup.repository);
+        let group = call_group(wakeup.integration.as_str(), &subject);
+        self.send_call("send the wake-up of a repository", group, to_body(wakeup)?).await
     }
 
-    /// Grouped by endpoint, so that a slow one delays only its own notices.
+    /// Grouped by endpoint, because its host may be in a secret; [`Self::send_notice`] sends it on.
     pub async fn wake_notice(&self, project: &ProjectId, wakeup: &NoticeWakeup) -> Result<(), Error> {
         let group = format!("notice-{project}-{}", wakeup.endpoint);
-        self.send_fifo("send the wake-up of a notice", group, to_body(wakeup)?).await
+        self.send_call("send the wake-up of a notice", group, to_body(wakeup)?).await
+    }
+
+    /// `group`: of the endpoint's host.
+    pub async fn send_notice(&self, group: String, wakeup: &NoticeWakeup) -> Result<(), Error> {
+        self.send_call("send the wake-up of a notice", group, to_body(wakeup)?).await
     }
 
     /// Grouped by run, so that at most one move is in flight.
@@ -90,7 +107,15 @@ impl Wakeups {
     }
 
     async fn send_fifo(&self, operation: &'static str, group: String, body: String) -> Result<(), Error> {
-        let call = self.client.send_message().queue_url(&self.effects_url).message_body(body).message_group_id(group);
+        self.send_to(&self.effects_url, operation, group, body).await
+    }
+
+    async fn send_call(&self, operation: &'static str, group: String, body: String) -> Result<(), Error> {
+        self.send_to(&self.calls_url, operation, group, body).await
+    }
+
+    async fn send_to(&self, url: &str, operation: &'static str, group: String, body: String) -> Result<(), Error> {
+        let call = self.client.send_message().queue_url(url).message_body(body).message_group_id(group);
         // Random, because two equal wake-ups may be about different changes.
         let call = call.message_deduplication_id(format!("{:032x}", rand::random::<u128>()));
         send(operation, call.set_message_system_attributes(trace::message_attributes())).await

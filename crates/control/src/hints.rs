@@ -3,11 +3,14 @@
 
 use crate::counters::Counter;
 use crate::{Context, Error};
-use pullyard_domain::id::{JobId, ProjectId, RunId, TicketKey};
+use pullyard_domain::id::{IntegrationId, JobId, ProjectId, RunId, TicketKey};
 use pullyard_domain::notice::Notice;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::runner::Runner;
+use pullyard_domain::ticket_look::TicketLook;
+use pullyard_domain::time::Timestamp;
 use pullyard_domain::wakeup::{JobWakeup, LookWakeup, NoticeWakeup, PullRequestWakeup, RunWakeup, TicketWakeup};
+use pullyard_store::Write;
 use std::time::Duration;
 
 /// Time limit for all hints of one call. The sweeper repeats the rest; some callers must answer within ten seconds.
@@ -48,10 +51,34 @@ impl Context {
         HintOutcome::Lost
     }
 
+    /// Queues a look unless one waits, or has covered this delivery. `delivery`: the time that the tool wrote into it.
+    /// Writes: LOOK, before the message, so that the reader of the message finds it.
     /// Errors: a lost hint, because nothing in the table shows that the ticket changed.
-    pub(crate) async fn wake_look(&self, project: &ProjectId, ticket: &TicketKey) -> Result<(), Error> {
+    pub(crate) async fn wake_look(
+        &self,
+        project: &ProjectId,
+        connection: &IntegrationId,
+        ticket: &TicketKey,
+        delivery: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        let mut rounds = self.retries(ticket);
+        let requested = loop {
+            let now = self.clock.now();
+            let stored = self.store.load_ticket_look(project, ticket).await?;
+            let look = stored.unwrap_or_else(|| TicketLook::new(project.clone(), ticket.clone(), now));
+            let Some(requested) = look.request(delivery, now) else { return Ok(()) };
+            if self.store.put_ticket_look(&requested).await? == Write::Applied {
+                break TicketLook { rev: requested.rev + 1, ..requested };
+            }
+            rounds.backoff().await?;
+        };
         let wakeup = LookWakeup { look: project.clone(), ticket: ticket.clone() };
-        self.send_hint(self.wakeups.look_at_ticket(&wakeup)).await
+        let sent = self.send_hint(self.wakeups.look_at_ticket(connection, &wakeup)).await;
+        if sent.is_err() {
+            // The tool repeats the delivery. If this write fails too, the repeat is queued after `TicketLook`'s limit.
+            self.store.put_ticket_look(&requested.withdraw()).await.ok();
+        }
+        sent
     }
 
     pub(crate) async fn wake_review_freeze(&self, job: &JobId) {

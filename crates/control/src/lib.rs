@@ -28,6 +28,7 @@ pub mod attempt {
 }
 mod admin;
 mod analyses;
+mod calls;
 mod clock;
 mod context;
 mod corrupt;
@@ -89,6 +90,7 @@ pub use admin::test_summary::TestSummary;
 pub use admin::tokens::{CreatedToken, create_token, list_tokens, revoke_token};
 pub use analyses::{list_analyses, load_analysis, load_report};
 pub use attempt::close_breaker::{close_breaker, list_open_breakers};
+pub use calls::{handle_call, handle_effect};
 pub use clock::{Clock, PauseFuture};
 pub use context::{Context, ContextParts};
 pub use counters::{Counter, Counters};

@@ -10,12 +10,15 @@ use crate::admin::names::check_secret_use;
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
 use notices::load_notices;
+use pullyard_domain::host::host_of;
 use pullyard_domain::id::{EndpointId, NoticeId, ProjectId};
 use pullyard_domain::job::Job;
 use pullyard_domain::notice::{
     Answer, Endpoint, EndpointKind, EndpointState, Notice, NoticeEvent, SendFacts, SendStep,
 };
 use pullyard_domain::project::Project;
+use pullyard_domain::time::Timestamp;
+use pullyard_domain::wakeup::NoticeWakeup;
 use pullyard_outbound::{HeaderMap, HeaderValue, MAX_ANSWER, Method, Request};
 use pullyard_store::{WorkKey, Write};
 
@@ -94,6 +97,33 @@ async fn load_facts(ctx: &Context, id: &NoticeId, endpoint: &EndpointId) -> Resu
 async fn load_state(ctx: &Context, project: &ProjectId, endpoint: &EndpointId) -> Result<EndpointState, Error> {
     let stored = ctx.store.load_endpoint_state(project, endpoint).await?;
     Ok(stored.unwrap_or_else(|| EndpointState::new(project.clone(), endpoint.clone())))
+}
+
+/// The host that a due notice calls. `None`: it makes no call, or its address cannot be used.
+/// Errors: `Store`; `Cloud`.
+pub(crate) async fn load_host(ctx: &Context, wakeup: &NoticeWakeup) -> Result<Option<String>, Error> {
+    let Some(facts) = load_facts(ctx, &wakeup.notice, &wakeup.endpoint).await? else { return Ok(None) };
+    let SendStep::Send(endpoint) = facts.step() else { return Ok(None) };
+    match (&endpoint.url, &endpoint.url_secret) {
+        (Some(url), _) => Ok(host_of(url)),
+        (None, Some(secret)) => match ctx.secrets.get(secret).await {
+            Ok(url) => Ok(host_of(&url)),
+            Err(pullyard_cloud::Error::NoSecret { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        },
+        (None, None) => Ok(None),
+    }
+}
+
+/// Puts a notice off at one endpoint until its host may be called again. This is no try.
+/// Writes: NOTICE. Stale is harmless: the notice has changed, and stays due.
+pub(crate) async fn put_off(ctx: &Context, wakeup: &NoticeWakeup, until: Timestamp) -> Result<(), Error> {
+    let Some(mut notice) = ctx.store.load_notice(&wakeup.notice).await? else { return Ok(()) };
+    if let Some(due) = notice.waiting.get_mut(&wakeup.endpoint) {
+        *due = until;
+        ctx.store.record_notice(&notice.into()).await?;
+    }
+    Ok(())
 }
 
 fn setup_url(ctx: &Context, project: &ProjectId) -> String {

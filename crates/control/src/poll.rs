@@ -117,7 +117,7 @@ async fn look_at_changed_issues(
         }
     };
     for key in numbers.into_iter().filter_map(|number| issue_key(&repository.name, number)) {
-        ctx.wake_look(&poll.project, &key).await?;
+        ctx.wake_look(&poll.project, &integration.id, &key, None).await?;
     }
     Ok(Some(started))
 }

@@ -204,6 +204,6 @@ pub async fn sync_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) ->
         let Some(tool) = ctx.load_project(project).await?.settings.tracker else { return Ok(()) };
         let connection = ctx.store.load_tracker(&tool.connection).await?;
         let is_readable = connection.is_some_and(|connection| connection.kind.is_readable());
-        return if is_readable { ctx.wake_look(project, key).await } else { Ok(()) };
+        return if is_readable { ctx.wake_look(project, &tool.connection, key, None).await } else { Ok(()) };
     }
 }

@@ -176,7 +176,7 @@ async fn wake_looks(
     for project in scope.projects() {
         let is_used = has_issues_as_tickets(ctx, project, &hook.integration).await?;
         if let Some(key) = issue_key(name, number).filter(|_| is_used) {
-            ctx.wake_look(project, &key).await?;
+            ctx.wake_look(project, &hook.integration, &key, None).await?;
             count += 1;
         }
     }

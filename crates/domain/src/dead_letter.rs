@@ -15,6 +15,8 @@ coded_enum! {
         Dispatch = "dispatch";
         /// Effects, processed in order per ticket, job or pull request.
         Effects = "effects";
+        /// Calls to addresses of users, two at once for each host or connection.
+        Calls = "calls";
         /// Starts of templates, which other programs and accounts send.
         Submissions = "submissions";
         /// Task stops that the tasks function did not receive or failed on. EventBridge and Lambda send them here

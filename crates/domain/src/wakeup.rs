@@ -3,7 +3,9 @@
 use crate::id::{EndpointId, HookName, IntegrationId, JobId, NoticeId, ProjectId, RunId, TicketKey};
 use crate::pull_request_id::PullRequestId;
 use crate::review::ReviewEvent;
+use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,7 +73,9 @@ pub struct QueuedReview {
     pub event: ReviewEvent,
 }
 
-/// A message of the ordered queue. Messages of the same group are handled one after the other.
+/// A message of the ordered queues. Messages of the same group are handled one after the other.
+/// `Tell`, `Poll`, `Look`, `Notify` and the write of `Settle` to a tool call addresses of users. They have a queue of
+/// their own, so that a server that hangs does not delay the others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum EffectMessage {
@@ -83,4 +87,32 @@ pub enum EffectMessage {
     Review(Box<QueuedReview>),
     Notify(NoticeWakeup),
     Advance(RunWakeup),
+}
+
+/// Calls at once to one server. Each is a message group of the queue of calls, which has one message in flight.
+pub const CALLS_AT_ONCE: u8 = 2;
+
+/// The message group of a call to `server`, a host or the id of a connection. Calls about one subject share a group.
+pub fn call_group(server: &str, subject: &str) -> String {
+    let hash = |text: &str| Sha256::digest(text.as_bytes());
+    let lane = hash(subject).first().map_or(0, |byte| byte % CALLS_AT_ONCE);
+    // A group has at most 128 characters of ASCII.
+    let server = BASE32_NOPAD.encode(&hash(server)).to_ascii_lowercase();
+    format!("calls-{}-{lane}", server.get(..26).unwrap_or(&server))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn calls_to_one_server_have_two_groups() {
+        let groups: BTreeSet<_> = (0..200).map(|n| call_group("hooks.test:8443", &n.to_string())).collect();
+        assert_eq!(groups.len(), usize::from(CALLS_AT_ONCE));
+        assert_eq!(call_group("jira1", "APP-1"), call_group("jira1", "APP-1"));
+        assert!((0..50).all(|n| !groups.contains(&call_group("other.test", &n.to_string()))));
+        let long = call_group(&"h".repeat(253), "APP-1");
+        assert!(long.len() <= 128 && long.is_ascii(), "{long}");
+    }
 }

@@ -20,8 +20,10 @@ pub struct Config {
     pub table: String,
     pub dispatch_queue_url: String,
     pub effects_queue_url: String,
+    pub calls_queue_url: String,
     pub dispatch_dlq_url: String,
     pub effects_dlq_url: String,
+    pub calls_dlq_url: String,
     pub undelivered_dlq_url: String,
     /// `PULLYARD_SUBMISSIONS_QUEUE_URL` and `PULLYARD_SUBMISSIONS_DLQ_URL`, if programs submit by a queue.
     pub submissions: Option<QueuePair>,
@@ -97,8 +99,10 @@ impl Config {
             table: needed("PULLYARD_TABLE")?,
             dispatch_queue_url: needed("PULLYARD_DISPATCH_QUEUE_URL")?,
             effects_queue_url: needed("PULLYARD_EFFECTS_QUEUE_URL")?,
+            calls_queue_url: needed("PULLYARD_CALLS_QUEUE_URL")?,
             dispatch_dlq_url: needed("PULLYARD_DISPATCH_DLQ_URL")?,
             effects_dlq_url: needed("PULLYARD_EFFECTS_DLQ_URL")?,
+            calls_dlq_url: needed("PULLYARD_CALLS_DLQ_URL")?,
             undelivered_dlq_url: needed("PULLYARD_UNDELIVERED_DLQ_URL")?,
             submissions: var("PULLYARD_SUBMISSIONS_QUEUE_URL")
                 .zip(var("PULLYARD_SUBMISSIONS_DLQ_URL"))
@@ -150,12 +154,19 @@ impl Config {
         let lane = |queue_url: &str, dead_url| QueuePair { queue_url: queue_url.to_owned(), dead_url };
         let dispatch = lane(&self.dispatch_queue_url, self.dispatch_dlq_url);
         let effects = lane(&self.effects_queue_url, self.effects_dlq_url);
+        let calls = lane(&self.calls_queue_url, self.calls_dlq_url);
         let steady = clock.clone();
         Context::new(ContextParts {
             store: Store::new(sdk, dynamodb.as_deref(), self.table),
-            dead_letters: DeadLetters::new(sdk, sqs.as_deref(), dispatch, effects, self.undelivered_dlq_url)
+            dead_letters: DeadLetters::new(sdk, sqs.as_deref(), dispatch, effects, calls, self.undelivered_dlq_url)
                 .with_submissions(self.submissions),
-            wakeups: Wakeups::new(sdk, sqs.as_deref(), self.dispatch_queue_url, self.effects_queue_url),
+            wakeups: Wakeups::new(
+                sdk,
+                sqs.as_deref(),
+                self.dispatch_queue_url,
+                self.effects_queue_url,
+                self.calls_queue_url,
+            ),
             tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definitions, self.network),
             secrets: Secrets::new(sdk, secretsmanager.as_deref())
                 .with_clock(move || steady.monotonic())

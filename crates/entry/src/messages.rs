@@ -18,6 +18,20 @@ where
     E: Display,
     F: Future<Output = Result<(), E>>,
 {
+    process_grouped_batch(function, event, |message, _| act(message)).await
+}
+
+/// Like [`process_batch`]; `act` also gets the message group, which is empty in a standard queue.
+pub async fn process_grouped_batch<M, E, F>(
+    function: &'static str,
+    event: SqsEvent,
+    act: impl Fn(M, String) -> F,
+) -> SqsBatchResponse
+where
+    M: DeserializeOwned,
+    E: Display,
+    F: Future<Output = Result<(), E>>,
+{
     let mut answer = SqsBatchResponse::default();
     let mut blocked = HashSet::new();
     for record in event.records {
@@ -29,6 +43,7 @@ where
             continue;
         }
         let sender = record.attributes.get(TRACE_ATTRIBUTE).and_then(|header| TraceId::from_header(header));
+        let act = |message| act(message, group.clone().unwrap_or_default());
         let part = log_message(&record, process_message(&record, &act));
         if run_in_span(function, None, sender.or_else(trace::current_trace), part).await.is_err() {
             answer.add_failure(id);

@@ -1,7 +1,8 @@
 //! The address of a forge's REST API and the connections to it.
 
 use crate::stand_in::{BoxFuture, Exchange, ExchangeResult, StandIn};
-use std::sync::{Arc, OnceLock};
+use pullyard_domain::host::{ExchangeLog, Exchanges};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
@@ -24,6 +25,7 @@ pub struct Connections(Arc<Inner>);
 struct Inner {
     clients: [OnceLock<reqwest::Client>; 2],
     stand_in: Option<StandIn>,
+    exchanges: Mutex<ExchangeLog>,
 }
 
 impl Connections {
@@ -33,7 +35,16 @@ impl Connections {
         pause: impl Fn(Duration) -> BoxFuture<()> + Send + Sync + 'static,
     ) -> Self {
         let stand_in = Some(StandIn { exchange: Arc::new(exchange), pause: Arc::new(pause) });
-        Self(Arc::new(Inner { clients: Default::default(), stand_in }))
+        Self(Arc::new(Inner { clients: Default::default(), stand_in, exchanges: Mutex::default() }))
+    }
+
+    /// The exchanges over these connections with a host, as `host_of` names it.
+    pub fn exchanges(&self, host: &str) -> Exchanges {
+        self.0.exchanges.lock().unwrap_or_else(PoisonError::into_inner).count(host)
+    }
+
+    pub(crate) fn log(&self, url: &str, is_timeout: bool) {
+        self.0.exchanges.lock().unwrap_or_else(PoisonError::into_inner).add(url, is_timeout);
     }
 
     pub(crate) fn stand_in(&self) -> Option<&StandIn> {

@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    Endpoint, Error, Token,
+    Connections, Endpoint, Error, Token,
     rate_limit::{is_content_limit, is_rate_limit, retry_after},
     retry,
     stand_in::{Exchange, StandIn},
@@ -83,6 +83,7 @@ impl Transport {
 #[derive(Clone)]
 pub(crate) struct Client<C> {
     transport: Transport,
+    connections: Connections,
     pub(crate) api_url: Url,
     pub(crate) host: String,
     api: C,
@@ -135,12 +136,12 @@ impl<C: ForgeApi> Client<C> {
                 Transport::Network(http.map_err(|error| refuse(&innermost_cause(&error)))?)
             }
         };
-        Ok(Self { transport, api_url, host, api })
+        Ok(Self { transport, connections: endpoint.connections.clone(), api_url, host, api })
     }
 
     pub(crate) fn map_api<D>(self, map: impl FnOnce(C) -> D) -> Client<D> {
-        let Self { transport, api_url, host, api } = self;
-        Client { transport, api_url, host, api: map(api) }
+        let Self { transport, connections, api_url, host, api } = self;
+        Client { transport, connections, api_url, host, api: map(api) }
     }
 
     pub(crate) fn url(&self, segments: &[&str]) -> Url {
@@ -263,10 +264,18 @@ impl<C: ForgeApi> Client<C> {
     ) -> Result<RawResponse, Error> {
         let exchange = self.exchange(method, address.clone(), body);
         let answer = match &self.transport {
-            Transport::Network(_) => timeout(limit, exchange).await.map_err(|_| Error::Unreachable {
-                host: self.host.clone(),
-                reason: format!("no complete response within {} s", limit.as_secs()),
-            })??,
+            Transport::Network(_) => {
+                let answer = timeout(limit, exchange).await;
+                match &answer {
+                    Err(_) => self.connections.log(self.api_url.as_str(), true),
+                    Ok(Ok(_)) => self.connections.log(self.api_url.as_str(), false),
+                    Ok(Err(_)) => {}
+                }
+                answer.map_err(|_| Error::Unreachable {
+                    host: self.host.clone(),
+                    reason: format!("no complete response within {} s", limit.as_secs()),
+                })??
+            }
             // Stand-ins set their own time limits.
             Transport::StandIn(_) => exchange.await?,
         };
@@ -376,6 +385,9 @@ impl<C: ForgeApi> Client<C> {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Error {
+        if error.is_timeout() {
+            self.connections.log(self.api_url.as_str(), true);
+        }
         Error::Unreachable { host: self.host.clone(), reason: innermost_cause(error) }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) const TASK_FAMILIES: [&str; 3] = ["pullyard-runner-small", "pullyard-
 /// A failed message is retried after this time. It is shorter than on AWS, because a person waits. A function that runs
 /// longer receives its message again, which is harmless.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longer than the calls of one message, because a message that is received again is a further call to its host.
+const CALL_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(120);
 const MAX_RECEIVES: u32 = 5;
 /// SQS's maximum.
 const DEAD_LETTER_RETENTION: Duration = Duration::from_secs(14 * 86_400);
@@ -26,9 +28,10 @@ const DEAD_LETTER_RETENTION: Duration = Duration::from_secs(14 * 86_400);
 pub(crate) struct Queues {
     pub(crate) dispatch: QueuePair,
     pub(crate) effects: QueuePair,
+    pub(crate) calls: QueuePair,
     pub(crate) submissions: QueuePair,
     undelivered_url: String,
-    /// Instead of `dispatch` and `effects`, for hints that shall be lost.
+    /// Instead of `dispatch` and both FIFO queues, for hints that shall be lost.
     lost: Option<[String; 2]>,
 }
 
@@ -57,9 +60,10 @@ pub(crate) async fn create(aws: &Aws, keys: &LocalKeys, hints: HintDelivery) -> 
         }
     };
     let queues = Queues {
-        dispatch: create_queue_pair(sqs, "dispatch").await?,
-        effects: create_queue_pair(sqs, "effects.fifo").await?,
-        submissions: create_queue_pair(sqs, "submissions").await?,
+        dispatch: create_queue_pair(sqs, "dispatch", VISIBILITY_TIMEOUT).await?,
+        effects: create_queue_pair(sqs, "effects.fifo", VISIBILITY_TIMEOUT).await?,
+        calls: create_queue_pair(sqs, "calls.fifo", CALL_VISIBILITY_TIMEOUT).await?,
+        submissions: create_queue_pair(sqs, "submissions", VISIBILITY_TIMEOUT).await?,
         undelivered_url: create_dead_letter_queue(sqs, "undelivered").await?,
         lost,
     };
@@ -67,7 +71,7 @@ pub(crate) async fn create(aws: &Aws, keys: &LocalKeys, hints: HintDelivery) -> 
     Ok(queues)
 }
 
-async fn create_queue_pair(sqs: &Sqs, name: &str) -> Result<QueuePair, Error> {
+async fn create_queue_pair(sqs: &Sqs, name: &str, visibility: Duration) -> Result<QueuePair, Error> {
     let dead_name = match name.strip_suffix(".fifo") {
         Some(stem) => format!("{stem}-dead.fifo"),
         None => format!("{name}-dead"),
@@ -75,7 +79,7 @@ async fn create_queue_pair(sqs: &Sqs, name: &str) -> Result<QueuePair, Error> {
     let dead_url = create_dead_letter_queue(sqs, &dead_name).await?;
     let dead_arn = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{dead_name}");
     let redrive = json!({ "deadLetterTargetArn": dead_arn, "maxReceiveCount": MAX_RECEIVES }).to_string();
-    let visibility = VISIBILITY_TIMEOUT.as_secs().to_string();
+    let visibility = visibility.as_secs().to_string();
     let attributes = json!({ "VisibilityTimeout": visibility, "RedrivePolicy": redrive });
     Ok(QueuePair { queue_url: create_queue(sqs, name, attributes).await?, dead_url })
 }
@@ -100,8 +104,10 @@ pub(crate) fn config(options: &Options, queues: &Queues, endpoints: &Endpoints, 
         table: TABLE.into(),
         dispatch_queue_url: queues.dispatch.queue_url.clone(),
         effects_queue_url: queues.effects.queue_url.clone(),
+        calls_queue_url: queues.calls.queue_url.clone(),
         dispatch_dlq_url: queues.dispatch.dead_url.clone(),
         effects_dlq_url: queues.effects.dead_url.clone(),
+        calls_dlq_url: queues.calls.dead_url.clone(),
         undelivered_dlq_url: queues.undelivered_url.clone(),
         submissions: Some(queues.submissions.clone()),
         cluster: "pullyard".into(),
@@ -130,7 +136,9 @@ pub(crate) fn config(options: &Options, queues: &Queues, endpoints: &Endpoints, 
 /// The configuration of all functions but the sweeper.
 pub(crate) fn without_hints(config: Config, queues: &Queues) -> Config {
     match queues.lost.clone() {
-        Some([dispatch_queue_url, effects_queue_url]) => Config { dispatch_queue_url, effects_queue_url, ..config },
+        Some([dispatch_queue_url, effects_queue_url]) => {
+            Config { dispatch_queue_url, calls_queue_url: effects_queue_url.clone(), effects_queue_url, ..config }
+        }
         None => config,
     }
 }

@@ -18,6 +18,8 @@ use tokio::net::TcpListener;
 
 const FORGE_FOLDER: &str = "forge";
 const CREDENTIALS: &str = "aws.json";
+/// A message that waits for a slow server delays no other message of its batch.
+const ONE_BY_ONE: event_source::Options = event_source::Options { batch_size: 1, concurrency: 8 };
 
 /// Dropping the value stops everything. At most one exists per data folder.
 #[derive(Debug)]
@@ -28,6 +30,7 @@ pub struct LocalSystem {
     gateway: Gateway,
     dispatcher: Trigger,
     effects: Trigger,
+    calls: Trigger,
     submissions: Trigger,
     tasks: Trigger,
     sweeper: Trigger,
@@ -80,12 +83,14 @@ impl LocalSystem {
             Some(_) => with_place_hints(functions.tasks.clone(), functions.dispatcher.clone()),
             None => functions.tasks.clone(),
         };
-        let poll = |queue: &QueuePair, function: &Function| {
-            event_source::poll(aws.sqs(), &queue.queue_url, event_source::Options::default(), function.clone())
+        let poll_with = |queue: &QueuePair, options: event_source::Options, function: &Function| {
+            event_source::poll(aws.sqs(), &queue.queue_url, options, function.clone())
         };
+        let poll = |queue: &QueuePair, function: &Function| poll_with(queue, Default::default(), function);
         Ok(Self {
             dispatcher: poll(&queues.dispatch, &functions.dispatcher),
-            effects: poll(&queues.effects, &functions.effects),
+            effects: poll_with(&queues.effects, ONE_BY_ONE, &functions.effects),
+            calls: poll_with(&queues.calls, ONE_BY_ONE, &functions.effects),
             submissions: poll(&queues.submissions, &functions.effects),
             tasks: events::forward(aws.ecs().subscribe(), tasks),
             sweeper: schedule::every(options.sweep_interval, functions.sweeper.clone()),
@@ -131,7 +136,7 @@ impl LocalSystem {
         Invocations {
             http: self.gateway.invocations(),
             dispatcher: self.dispatcher.invocations(),
-            effects: self.effects.invocations(),
+            effects: self.effects.invocations() + self.calls.invocations(),
             tasks: self.tasks.invocations(),
             sweeper: self.sweeper.invocations(),
         }
@@ -162,6 +167,7 @@ impl LocalSystem {
         self.dispatcher.shutdown().await;
         self.submissions.shutdown().await;
         self.effects.shutdown().await;
+        self.calls.shutdown().await;
         self.gateway.shutdown().await;
         self.forge.shutdown().await;
         // The next start resends state changes that are lost here.

@@ -1,12 +1,13 @@
 //! Sends one request to an address that a user gave.
 
 use crate::{AllowedRanges, Error};
+use pullyard_domain::host::{ExchangeLog, Exchanges};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use reqwest::{Method, StatusCode, Url, redirect};
 use std::error::Error as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout_at};
@@ -31,6 +32,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     allowed: AllowedRanges,
     limit: Duration,
+    exchanges: Mutex<ExchangeLog>,
     #[cfg(test)]
     dns: Option<tests::Dns>,
     /// Created when it is needed, because the certificates take long to read.
@@ -74,6 +76,7 @@ impl Client {
         Self(Arc::new(Inner {
             allowed,
             limit: LIMIT,
+            exchanges: Mutex::default(),
             #[cfg(test)]
             dns: None,
             https: OnceLock::new(),
@@ -118,6 +121,34 @@ impl Client {
     /// After a failure, it is unknown whether the request arrived.
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
         self.check_url(&request.url)?;
+        let url = request.url.to_string();
+        let (result, is_late) = self.exchange(request).await;
+        match &result {
+            _ if is_late => self.log(&url, true),
+            Ok(_) => self.log(&url, false),
+            Err(Error::Timeout { .. }) => self.log(&url, true),
+            Err(_) => {}
+        }
+        result
+    }
+
+    /// The exchanges of this client and its copies with a host, as `host_of` names it.
+    pub fn exchanges(&self, host: &str) -> Exchanges {
+        self.0.exchanges.lock().unwrap_or_else(PoisonError::into_inner).count(host)
+    }
+
+    fn log(&self, url: &str, is_timeout: bool) {
+        self.0.exchanges.lock().unwrap_or_else(PoisonError::into_inner).add(url, is_timeout);
+    }
+
+    /// Also returns whether the body was late, which is no failure of a request for the status only.
+    async fn exchange(&self, request: Request) -> (Result<Response, Error>, bool) {
+        let mut is_late = false;
+        let result = self.exchange_in_time(request, &mut is_late).await;
+        (result, is_late)
+    }
+
+    async fn exchange_in_time(&self, request: Request, is_late: &mut bool) -> Result<Response, Error> {
         let Request { method, url, headers, body, max_response_bytes } = request;
         let limit = self.0.limit;
         let (deadline, late) = (Instant::now() + limit, |_| Error::Timeout { limit });
@@ -135,7 +166,9 @@ impl Client {
             }
             Ok(())
         };
-        match timeout_at(deadline, read).await.map_err(late).flatten() {
+        let read = timeout_at(deadline, read).await;
+        *is_late = read.is_err();
+        match read.map_err(late).flatten() {
             Err(error) if max_response_bytes > MAX_ANSWER => Err(error),
             _ => Ok(Response { status, headers, body }),
         }
@@ -216,6 +249,9 @@ impl Resolve for Guard {
 }
 
 fn exchange_error(error: &reqwest::Error) -> Error {
+    if error.is_timeout() {
+        return Error::Timeout { limit: CONNECT_LIMIT };
+    }
     let mut cause = error.source();
     let mut reason = "the connection failed".to_owned();
     while let Some(error) = cause {

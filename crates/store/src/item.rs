@@ -4,6 +4,7 @@
 
 pub(crate) mod blob;
 pub(crate) mod hook;
+mod host;
 mod notice;
 mod run;
 pub(crate) mod sweeper_state;

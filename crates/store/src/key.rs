@@ -84,6 +84,14 @@ pub(crate) fn ticket_text(project: &ProjectId, key: &TicketKey) -> Key {
     Key { sk: "TEXT".into(), ..ticket(project, key) }
 }
 
+pub(crate) fn ticket_look(project: &ProjectId, key: &TicketKey) -> Key {
+    Key { sk: "LOOK".into(), ..ticket(project, key) }
+}
+
+pub(crate) fn host(host: &str) -> Key {
+    Key::new(format!("HOST#{}", percent_encode(host)), "HOST")
+}
+
 pub(crate) fn comment(project: &ProjectId, key: &TicketKey, number: u32) -> Key {
     Key { sk: format!("{COMMENTS}{number:010}"), ..ticket(project, key) }
 }

@@ -17,6 +17,7 @@ mod read {
     mod comment;
     mod event;
     mod hook;
+    mod host;
     mod job;
     mod ledger;
     mod limit;
@@ -44,6 +45,7 @@ mod write {
     mod context;
     mod event;
     mod hook;
+    mod host;
     mod job;
     mod ledger;
     mod limit;

@@ -108,6 +108,14 @@ pub enum Applied {
     },
 }
 
+/// The content of a webhook's delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    pub key: String,
+    /// The time that the tool wrote into it, and signed. A later delivery has no earlier time.
+    pub at: Option<Timestamp>,
+}
+
 /// A ticket in a list, with the time of its last change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {

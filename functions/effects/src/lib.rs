@@ -1,48 +1,41 @@
-//! Processes effects in order: ticket updates, review reads, texts on pull requests, polls, deferred reviews,
-//! notices. The FIFO queue has at most one in flight per ticket, job, pull request or endpoint.
+//! Processes effects in order: tickets, review reads, deferred reviews, runs. The FIFO queue has at most one in flight
+//! per ticket, job, pull request or run. A second FIFO queue has the calls to addresses of users, such as notices, texts
+//! on pull requests and polls: at most two in flight per host or connection.
 //! Also starts the runs of submissions, which have a queue without an order.
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use pullyard_control::review::{ProjectScope, decide_review, freeze_reviews, post_status};
-use pullyard_control::{self as control, Context, Error};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use pullyard_control::{self as control, Context};
 use pullyard_domain::id::{EventId, ProjectId};
 use pullyard_domain::plan::PlanFault;
 use pullyard_domain::template::Submission;
-use pullyard_domain::wakeup::{EffectMessage, QueuedReview};
+use pullyard_domain::wakeup::EffectMessage;
 use pullyard_entry::messages;
 use pullyard_entry::strict::{self, FieldError};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
-    // Other accounts may send to the queue of submissions. Only the queue of effects is FIFO; a batch has one source.
+    // Other accounts may send to the queue of submissions. The other queues are FIFO; a batch has one source.
     if !event.records.iter().all(messages::is_fifo) {
         let start = |body: Box<RawValue>| async move { Box::pin(submit(ctx, body.get())).await };
         return messages::process_batch("effects", event, start).await;
     }
-    messages::process_batch("effects", event, |effect: EffectMessage| async move {
-        match effect {
-            EffectMessage::Settle(wakeup) => {
-                Box::pin(control::settle_ticket(ctx, &wakeup.project, &wakeup.ticket)).await
-            }
-            EffectMessage::Admit(wakeup) => freeze_reviews(ctx, &wakeup.job).await,
-            EffectMessage::Tell(wakeup) => post_status(ctx, &wakeup.pull_request).await,
-            EffectMessage::Poll(wakeup) => {
-                control::poll_repository(ctx, &wakeup.poll, &wakeup.integration, wakeup.repository).await
-            }
-            EffectMessage::Notify(wakeup) => control::send_notice(ctx, &wakeup.notice, &wakeup.endpoint).await,
-            EffectMessage::Look(wakeup) => Box::pin(control::look_at_ticket(ctx, &wakeup.look, &wakeup.ticket)).await,
-            EffectMessage::Advance(wakeup) => Box::pin(control::advance_run(ctx, &wakeup.advance)).await,
-            EffectMessage::Review(queued) => decide(ctx, *queued).await,
+    let is_call = event.records.iter().all(|record| has_suffix(record, CALLS));
+    messages::process_grouped_batch("effects", event, |effect: EffectMessage, group: String| async move {
+        if is_call {
+            Box::pin(control::handle_call(ctx, effect, &group)).await
+        } else {
+            Box::pin(control::handle_effect(ctx, effect)).await
         }
     })
     .await
 }
 
-async fn decide(ctx: &Context, queued: QueuedReview) -> Result<(), Error> {
-    let scope = ProjectScope::from_projects(queued.hook, queued.projects)
-        .ok_or_else(|| Error::Inconsistent("queued review has no project".into()))?;
-    decide_review(ctx, &scope, &queued.event).await.map(|_| ())
+/// Ends the name of the queue of calls.
+const CALLS: &str = "calls.fifo";
+
+fn has_suffix(record: &SqsMessage, suffix: &str) -> bool {
+    record.event_source_arn.as_ref().is_some_and(|arn| arn.ends_with(suffix))
 }
 
 /// Starts the run of a submission, or stores its fault in the ledger of the project that it names.

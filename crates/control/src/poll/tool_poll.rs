@@ -1,5 +1,6 @@
 //! Polls a ticket tool for changed tickets of a project.
 
+use crate::calls::load_tool_rest;
 use crate::trackers::client::connect_client;
 use crate::trackers::tool::{CallError, record_call};
 use crate::{Context, Error};
@@ -90,7 +91,7 @@ async fn update_poll(
     Ok(())
 }
 
-/// Lets the next poll repeat the look at a ticket that could not be read.
+/// Lets the next poll repeat the look at a ticket that could not be read. The poll is due at the end of the tool's rest.
 /// Writes: POLL of the project's tool, if there is one.
 /// Errors: `Contended`, also while too many looks wait; the message is repeated then.
 pub(crate) async fn repeat_look(
@@ -98,6 +99,7 @@ pub(crate) async fn repeat_look(
     project: &ProjectId,
     tool: &IntegrationId,
     key: &TicketKey,
+    rest_until: Option<Timestamp>,
 ) -> Result<(), Error> {
     let add = |stored: Option<Poll>| {
         let Some(mut poll) = stored else { return Ok(None) };
@@ -107,6 +109,7 @@ pub(crate) async fn repeat_look(
         }
         // A later time than before: the end of a poll removes the entries that it saw.
         poll.look.unread.insert(key.clone(), known.max(Some(ctx.clock.now())).unwrap_or_default());
+        poll.next = rest_until.map_or(poll.next, |until| poll.next.min(until));
         Ok(Some(poll))
     };
     update_poll(ctx, project, tool, add).await
@@ -123,12 +126,15 @@ pub(super) async fn repeat_issue_looks(ctx: &Context, poll: &Poll, repository: &
         return Ok(());
     }
     let connection = ctx.store.load_tracker(&poll.integration).await?;
-    let rests = connection.is_some_and(|it| it.rest_until.is_some_and(|until| until > ctx.clock.now()));
-    if rests {
+    let rest = match &connection {
+        Some(connection) => load_tool_rest(ctx, connection).await?,
+        None => None,
+    };
+    if rest.is_some() {
         return Ok(());
     }
     for key in unread.keys() {
-        ctx.wake_look(&poll.project, key).await?;
+        ctx.wake_look(&poll.project, &poll.integration, key, None).await?;
     }
     let remove = |stored: Option<Poll>| {
         let Some(mut poll) = stored else { return Ok(None) };
@@ -175,7 +181,7 @@ pub(super) async fn poll_tool(ctx: &Context, mut poll: Poll, now: Timestamp) -> 
         return Ok(());
     }
     for key in poll.look.unread.keys() {
-        ctx.wake_look(&poll.project, key).await?;
+        ctx.wake_look(&poll.project, &poll.integration, key, None).await?;
     }
     if poll.look.unread.len() >= MAX_TICKETS {
         // With the failures of another list, there could be more than `MAX_UNREAD`.
@@ -189,7 +195,7 @@ pub(super) async fn poll_tool(ctx: &Context, mut poll: Poll, now: Timestamp) -> 
             let new = changed.iter().filter(|ticket| !is_seen(ticket));
             let new = new.filter_map(|ticket| TicketKey::new(&ticket.key).ok());
             for key in new.filter(|key| !poll.look.unread.contains_key(key)) {
-                ctx.wake_look(&poll.project, &key).await?;
+                ctx.wake_look(&poll.project, &poll.integration, &key, None).await?;
             }
             let next = next_cursor(&changed, poll.look.issues, now);
             let seen = changed.into_iter().filter(|ticket| ticket.at >= next.minus(OVERLAP));

@@ -39,6 +39,31 @@ pub(super) async fn postpone(ctx: &Context, key: &WorkKey, cause: Option<&Error>
     }
 }
 
+/// Puts an item off until the host that it calls may be called again. This is no failure of the item.
+/// Stale is harmless: the concurrent write moved the item.
+pub(crate) async fn put_off_until(ctx: &Context, key: &WorkKey, until: Timestamp) -> Result<(), Error> {
+    match key {
+        WorkKey::Job(id) => {
+            let Some(mut job) = ctx.store.load_job(id).await? else { return Ok(()) };
+            job.not_before = job.not_before.max(Some(until));
+            ctx.store.update_job(&job).await?;
+        }
+        WorkKey::PullRequest(id) => {
+            let Some(mut pull_request) = ctx.store.load_pull_request(id).await? else { return Ok(()) };
+            pull_request.not_before = pull_request.not_before.max(Some(until));
+            ctx.store.update_pull_request(&pull_request).await?;
+        }
+        WorkKey::Poll(project, integration, repository) => {
+            let Some(mut poll) = ctx.store.load_poll(project, integration, *repository).await? else { return Ok(()) };
+            poll.not_before = poll.not_before.max(Some(until));
+            ctx.store.put_poll(&poll).await?;
+        }
+        // They are put off by their own use cases.
+        WorkKey::Ticket(..) | WorkKey::Run(_) | WorkKey::Schedule(_) | WorkKey::Notice(_) => {}
+    }
+    Ok(())
+}
+
 /// Stale is harmless: the concurrent write moved the item.
 async fn put_off(ctx: &Context, key: &WorkKey, error: Option<&Error>) -> Result<(), Error> {
     let now = ctx.clock.now();

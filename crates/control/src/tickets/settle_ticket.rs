@@ -1,11 +1,13 @@
 //! Settles a ticket: applies the wanted state to its card, then decides queued entries and reviews.
 
+use crate::calls::load_tool_rest;
 use crate::corrupt::skip_corrupt_items;
 use crate::facts::load_facts;
 use crate::review::settle_reviews;
 use crate::sweep::postpone::postpone_after;
 use crate::tickets::move_ticket::{create_triggered_job, new_delivery};
 use crate::tickets::write_to_tool::{record_shown, write_to_tool};
+use crate::trackers::load_readable_tracker;
 use crate::{Context, Error};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;
@@ -13,13 +15,30 @@ use pullyard_domain::guard::{FollowUp, decide_again};
 use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
 use pullyard_domain::project::Settings;
 use pullyard_domain::ticket::{Entry, SettleStep, Ticket};
+use pullyard_domain::tracker::TrackerSettings;
+use pullyard_domain::wakeup::TicketWakeup;
 use pullyard_store::{WorkKey, Write};
 
 /// Reads the ticket and not the message, so that duplicate and late wake-ups are harmless.
 /// Idempotent: by the ticket's revision.
 /// Errors: after any error but `Contended`, the ticket is put off, longer each time.
 pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
-    let result = settle_steps(ctx, project, key).await;
+    settle(ctx, project, key, ToolCalls::Make).await
+}
+
+/// Like [`settle_ticket`], but a write to a tool is sent to the queue of calls, where the other steps follow it.
+pub(crate) async fn settle_without_calls(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
+    settle(ctx, project, key, ToolCalls::Forward).await
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ToolCalls {
+    Make,
+    Forward,
+}
+
+async fn settle(ctx: &Context, project: &ProjectId, key: &TicketKey, calls: ToolCalls) -> Result<(), Error> {
+    let result = settle_steps(ctx, project, key, calls).await;
     let is_lasting = |error: &Error| !matches!(error, Error::Contended { .. });
     postpone_after(ctx, &WorkKey::Ticket(project.clone(), key.clone()), result, is_lasting).await
 }
@@ -42,14 +61,14 @@ pub(crate) async fn load_unsynced_tickets(ctx: &Context, project: &ProjectId) ->
     Ok(found)
 }
 
-async fn settle_steps(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
+async fn settle_steps(ctx: &Context, project: &ProjectId, key: &TicketKey, calls: ToolCalls) -> Result<(), Error> {
     // Terminates: each step leaves less to do, and each has bounded rounds.
-    while take_step(ctx, project, key).await? {}
+    while take_step(ctx, project, key, calls).await? {}
     Ok(())
 }
 
 /// Returns whether another step may follow.
-async fn take_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<bool, Error> {
+async fn take_step(ctx: &Context, project: &ProjectId, key: &TicketKey, calls: ToolCalls) -> Result<bool, Error> {
     let mut rounds = ctx.retries(key);
     loop {
         let Some(ticket) = ctx.store.load_ticket(project, key).await? else {
@@ -64,6 +83,12 @@ async fn take_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
                 Box::pin(settle_reviews(ctx, &stored, &ticket, &pull_request)).await?
             }
             SettleStep::WriteBack(next) => match ticket.tool(&stored.settings) {
+                // The write to a tool that rests makes no call, and the decisions follow it here.
+                Some(tool) if calls == ToolCalls::Forward && !rests(ctx, tool).await? => {
+                    let wakeup = TicketWakeup { project: project.clone(), ticket: key.clone() };
+                    ctx.wakeups.write_to_tool(&tool.connection, &wakeup).await?;
+                    return Ok(false);
+                }
                 Some(tool) => Box::pin(write_to_tool(ctx, &stored.settings, tool, &ticket)).await?,
                 // The board decides a move that a user requested from the former tool.
                 None if ticket.requested_status().is_some() => {
@@ -85,6 +110,13 @@ async fn take_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
             StepResult::Waiting => return Ok(false),
             StepResult::Stale => rounds.backoff().await?,
         }
+    }
+}
+
+async fn rests(ctx: &Context, tool: &TrackerSettings) -> Result<bool, Error> {
+    match load_readable_tracker(ctx, &tool.connection).await? {
+        Some(connection) => Ok(load_tool_rest(ctx, &connection).await?.is_some()),
+        None => Ok(false),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Writes the wanted state of a ticket to its tool, before the ticket records it.
 
+use crate::calls::load_tool_rest;
 use crate::counters::Counter;
 use crate::facts::load_facts;
 use crate::tickets::move_ticket::{move_ticket, new_delivery};
@@ -41,8 +42,8 @@ pub(super) async fn write_to_tool(
         )
         .await;
     };
-    if let Some(until) = connection.rest_until.filter(|until| *until > ctx.clock.now()) {
-        let problem = connection.problem.unwrap_or_else(|| "the tool asked for a pause".into());
+    if let Some(until) = load_tool_rest(ctx, &connection).await? {
+        let problem = connection.problem.unwrap_or_else(|| "the tool rests".into());
         return postpone(ctx, ticket, problem, Some(until)).await;
     }
     let trigger = tool_settings.status_id(&settings.statuses.trigger);
@@ -83,7 +84,7 @@ pub(super) async fn write_to_tool(
     };
     let Some(status) = status else { return Box::pin(record_shown(ctx, settings, ticket, leaves_trigger)).await };
     if connection.kind.is_readable() {
-        ctx.wake_look(&ticket.project, &ticket.key).await?;
+        ctx.wake_look(&ticket.project, &connection.id, &ticket.key, None).await?;
     }
     record_moved(ctx, settings, ticket, status).await
 }

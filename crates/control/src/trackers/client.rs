@@ -7,7 +7,8 @@ use pullyard_domain::time::Timestamp;
 use pullyard_domain::tracker::{ToolAccount, ToolScope, ToolStatus, Tracker, TrackerKind};
 use pullyard_outbound::HeaderMap;
 use pullyard_tracker::{
-    Applied, Changed, Connection, DeliveryError, Desired, Error as ToolError, Jira, Linear, Secret, Snapshot, Token,
+    Applied, Changed, Connection, Delivery, DeliveryError, Desired, Error as ToolError, Jira, Linear, Secret, Snapshot,
+    Token,
 };
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -66,14 +67,13 @@ pub(crate) const fn hook_place(kind: TrackerKind) -> &'static str {
     if matches!(kind, TrackerKind::Jira) { Jira::HOOK_PLACE } else { Linear::HOOK_PLACE }
 }
 
-/// Returns the key of the ticket.
 pub(crate) fn parse_delivery(
     kind: TrackerKind,
     secrets: &[Secret],
     headers: &HeaderMap,
     body: &[u8],
     now: Timestamp,
-) -> Result<String, DeliveryError> {
+) -> Result<Delivery, DeliveryError> {
     match kind {
         TrackerKind::Jira => Jira::parse_delivery(secrets, headers, body, now),
         TrackerKind::Linear => Linear::parse_delivery(secrets, headers, body, now),

@@ -9,7 +9,7 @@ use crate::{Context, Error};
 use pullyard_domain::id::{IntegrationId, TicketKey};
 use pullyard_domain::tracker::{TrackerKind, TrackerSettings};
 use pullyard_outbound::HeaderMap;
-use pullyard_tracker::{DeliveryError, Secret};
+use pullyard_tracker::{Delivery, DeliveryError, Secret};
 use std::sync::OnceLock;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub async fn receive_tool_delivery(
     let connection = ctx.store.load_tracker(&id).await?.filter(|found| found.kind == kind);
     let Some(secret) = connection.and_then(|found| found.hook_secret) else { return Ok(ToolDelivery::UnknownTool) };
     match parse_signed(ctx, kind, &secret, headers, body).await? {
-        Ok(key) => wake_looks(ctx, &id, &key).await?,
+        Ok(delivery) => wake_looks(ctx, &id, &delivery).await?,
         Err(DeliveryError::NotATicket) => {}
         Err(refusal) => {
             ctx.counters().add(Counter::SignatureRefused);
@@ -49,7 +49,7 @@ async fn parse_signed(
     secret: &str,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Result<String, DeliveryError>, Error> {
+) -> Result<Result<Delivery, DeliveryError>, Error> {
     let parse = |secrets: &[Secret]| parse_delivery(kind, secrets, headers, body, ctx.clock.now());
     let parsed = OnceLock::new();
     let is_signed_with = |value: &str| match parse(&[Secret::new(value.trim())]) {
@@ -61,12 +61,12 @@ async fn parse_signed(
 }
 
 /// Requests a look in each project that has the ticket's scope of this tool.
-async fn wake_looks(ctx: &Context, id: &IntegrationId, key: &str) -> Result<(), Error> {
-    let Ok(ticket) = TicketKey::new(key) else { return Ok(()) };
+async fn wake_looks(ctx: &Context, id: &IntegrationId, delivery: &Delivery) -> Result<(), Error> {
+    let Ok(ticket) = TicketKey::new(&delivery.key) else { return Ok(()) };
     let is_its_tool = |tool: &TrackerSettings| tool.connection == *id && tool.has_ticket(&ticket);
     for project in load_all_projects(ctx).await? {
         if project.settings.tracker.as_ref().is_some_and(is_its_tool) {
-            ctx.wake_look(&project.id, &ticket).await?;
+            ctx.wake_look(&project.id, id, &ticket, delivery.at).await?;
             if let Err(error) = update_webhook(ctx, &project.id, id, |known, now| known.record_delivery(now)).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, tracker = %id, "delivery not recorded");
             }

@@ -1,5 +1,6 @@
 //! Reads a ticket from its tool and handles its newest change. Messages about a ticket are hints to do so.
 
+use crate::calls::load_tool_rest;
 use crate::poll::tool_poll::{TOOL, repeat_look, update_webhook};
 use crate::tickets::move_ticket::move_ticket;
 use crate::trackers::load_readable_tracker;
@@ -13,6 +14,7 @@ use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{EventId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::tracker::{Tracker, TrackerKind, TrackerSettings};
+use pullyard_store::Write;
 use pullyard_tracker::{Error as ToolError, Snapshot};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -30,8 +32,9 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
     let Some(stored) = ctx.store.load_project(project).await? else { return Ok(()) };
     let Some(tool) = &stored.settings.tracker else { return Ok(()) };
     let Some(connection) = load_readable_tracker(ctx, &tool.connection).await? else { return Ok(()) };
-    if connection.rest_until.is_some_and(|until| until > ctx.clock.now()) {
-        return repeat_look(ctx, project, &connection.id, key).await;
+    begin_look(ctx, project, key).await?;
+    if let Some(until) = load_tool_rest(ctx, &connection).await? {
+        return repeat_look(ctx, project, &connection.id, key, Some(until)).await;
     }
     let read = async {
         let client = connect(ctx, &connection, (project, key), &stored.settings).await?;
@@ -80,9 +83,22 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
         }
         Err(failure) => {
             tracing::warn!(%project, ticket = %key, problem = %failure.error, "ticket tool not read");
-            repeat_look(ctx, project, &connection.id, key).await
+            repeat_look(ctx, project, &connection.id, key, None).await
         }
     }
+}
+
+/// Lets deliveries from now on request another look.
+/// Writes: LOOK if a look waits.
+async fn begin_look(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
+    let mut rounds = ctx.retries(key);
+    while let Some(look) = ctx.store.load_ticket_look(project, key).await?
+        && let Some(begun) = look.begin(ctx.clock.now())
+        && ctx.store.put_ticket_look(&begun).await? == Write::Stale
+    {
+        rounds.backoff().await?;
+    }
+    Ok(())
 }
 
 /// Stores a ticket that was in its status before the project used the tool, so that the event is no entry.

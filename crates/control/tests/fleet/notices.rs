@@ -3,14 +3,16 @@
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::{
-    Error, cancel_job, delete_endpoint, enable_endpoint, list_endpoints, list_notices, put_endpoint, redeliver_notice,
-    rotate_secret, send_notice, set_secret, sweep, test_endpoint,
+    Error, cancel_job, delete_endpoint, enable_endpoint, handle_call, list_endpoints, list_notices, put_endpoint,
+    redeliver_notice, rotate_secret, send_notice, set_secret, sweep, test_endpoint,
 };
 use pullyard_domain::due::SHARDS;
+use pullyard_domain::host::{HostRest, host_of};
 use pullyard_domain::id::{EndpointId, SecretName};
 use pullyard_domain::naming::ProjectChange;
 use pullyard_domain::notice::{DeliveryState, Endpoint, EndpointKind, Notice, NoticeEvent};
 use pullyard_domain::secret::SecretKind;
+use pullyard_domain::wakeup::{EffectMessage, NoticeWakeup, call_group};
 use pullyard_outbound::StatusCode;
 use pullyard_outbound::standard_webhooks::{SigningSecret, verify};
 use pullyard_store::WorkKey;
@@ -398,4 +400,32 @@ async fn endpoints_of_one_notice_are_recorded_at_the_same_time() {
     let count = receivers.iter().chain([&it.receiver]).map(|receiver| receiver.take().len()).sum::<usize>();
     assert_eq!(count, 8, "each was called once");
     assert_eq!(notice.event, NoticeEvent::JobCancelled);
+}
+
+#[tokio::test]
+async fn notice_to_a_resting_host_waits_and_is_no_try() {
+    let it = Notified::by_webhook().await;
+    it.cancel_jobs("one", 1).await;
+    let ctx = &it.world.ctx;
+    let [notice] = &it.notices().await[..] else { panic!("one notice") };
+    let host = host_of(it.receiver.url()).unwrap();
+    let rest = HostRest::after_timeout(None, &host, ctx.clock.now()).unwrap();
+    assert_eq!(ctx.store.put_host_rest(&rest).await.unwrap(), pullyard_store::Write::Applied);
+    let call = async |group: &str| {
+        let wakeup = NoticeWakeup { notice: notice.id.clone(), endpoint: it.id.clone() };
+        handle_call(ctx, EffectMessage::Notify(wakeup), group).await.unwrap();
+    };
+    let group = call_group(&host, it.id.as_str());
+    call(&group).await;
+    assert!(it.receiver.take().is_empty());
+    let [waiting] = &it.notices().await[..] else { panic!("one notice") };
+    assert_eq!((waiting.waiting[&it.id], waiting.to[&it.id].failures), (rest.until, 0));
+
+    ctx.clock.advance(Duration::from_secs(6));
+    call("a group of another host").await;
+    assert!(it.receiver.take().is_empty(), "it is sent on to its group");
+    call(&group).await;
+    assert_eq!(it.receiver.take().len(), 1);
+    let rest = ctx.store.load_host_rest(&host).await.unwrap().unwrap();
+    assert_eq!(rest.timeouts, 0, "the answer ends the memory of timeouts");
 }

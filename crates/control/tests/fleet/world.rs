@@ -124,8 +124,8 @@ impl World {
         let [small, medium, large] = families;
         let ctx = Context::new(ContextParts {
             store,
-            wakeups: Wakeups::new(&sdk, Some(&at.sqs), queue.clone(), queue.clone()),
-            dead_letters: DeadLetters::new(&sdk, Some(&at.sqs), lane(), lane(), queue.clone()),
+            wakeups: Wakeups::new(&sdk, Some(&at.sqs), queue.clone(), queue.clone(), queue.clone()),
+            dead_letters: DeadLetters::new(&sdk, Some(&at.sqs), lane(), lane(), lane(), queue.clone()),
             tasks: Tasks::new(&sdk, Some(&at.ecs), TABLE, TaskDefinitions { small, medium, large }, None),
             secrets,
             objects: Objects::new(&sdk, None, "nobody"),

@@ -6,7 +6,6 @@ use axum::routing::{get, post};
 use futures::stream::{self, StreamExt, once};
 use std::convert::Infallible;
 use std::future::{pending, ready};
-use std::sync::Mutex;
 use tokio::net::TcpListener;
 
 /// Answers each look-up with the next list, and repeats the last one.
@@ -26,7 +25,14 @@ impl Dns {
 
 fn client(allowed: &str, limit: Duration, dns: Option<Dns>) -> Client {
     let allowed = allowed.parse().unwrap();
-    Client(Arc::new(Inner { allowed, limit, dns, https: OnceLock::new(), http: OnceLock::new() }))
+    Client(Arc::new(Inner {
+        allowed,
+        limit,
+        exchanges: Mutex::default(),
+        dns,
+        https: OnceLock::new(),
+        http: OnceLock::new(),
+    }))
 }
 
 fn request(url: Url) -> Request {
@@ -187,6 +193,9 @@ async fn silent_and_endless_answers_end() {
     let read = |path| Request { max_response_bytes: MAX_READ, ..request(url(path)) };
     assert_eq!(client.send(read("large")).await.unwrap_err(), Error::TooLarge { limit: MAX_READ });
     assert_eq!(hasty.send(read("open")).await.unwrap_err(), Error::Timeout { limit });
+    // A late body is a timeout of the host, also where only the status matters.
+    assert!(hasty.send(request(url("open"))).await.is_ok());
+    assert_eq!(hasty.exchanges(&address.to_string()), Exchanges { answers: 0, timeouts: 3 });
     // Only the status is wanted.
     let cut = client.send(request(url("large"))).await.unwrap();
     assert!(cut.status.is_success() && cut.body.len() <= MAX_ANSWER);

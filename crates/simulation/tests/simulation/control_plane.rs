@@ -158,7 +158,7 @@ impl ControlPlane {
         self.invoke(async move {
             let answer = match queue {
                 Queue::Dispatch => pullyard_function_dispatcher::handle(&ctx, event).await,
-                Queue::Effects => pullyard_function_effects::handle(&ctx, event).await,
+                Queue::Effects | Queue::Calls => pullyard_function_effects::handle(&ctx, event).await,
             };
             let failed = |id: &String| answer.batch_item_failures.iter().any(|failure| failure.item_identifier == *id);
             Outcome::Batch(ids.iter().map(|id| !failed(id)).collect())
@@ -181,8 +181,10 @@ fn config() -> Config {
         table: TABLE.into(),
         dispatch_queue_url: Queues::url(Queue::Dispatch).into(),
         effects_queue_url: Queues::url(Queue::Effects).into(),
+        calls_queue_url: Queues::url(Queue::Calls).into(),
         dispatch_dlq_url: "http://sqs.simulated/dead".into(),
         effects_dlq_url: "http://sqs.simulated/dead".into(),
+        calls_dlq_url: "http://sqs.simulated/dead".into(),
         undelivered_dlq_url: "http://sqs.simulated/dead".into(),
         submissions: None,
         cluster: "pullyard".into(),

@@ -58,7 +58,8 @@ impl World {
         self.remove_ended_attempts();
         let now = self.now();
         let receivable = |queue| self.gate.cloud(|cloud| cloud.queues.receivable(queue, now)).len() as u64;
-        let (dispatch, effects) = (receivable(Queue::Dispatch), receivable(Queue::Effects));
+        let dispatch = receivable(Queue::Dispatch);
+        let ordered = [Queue::Effects, Queue::Calls].map(receivable);
         let events = self.gate.cloud(|cloud| cloud.cluster.events.len()) as u64;
         let tasks = self.tasks();
         let idle: Vec<_> = (0..self.attempts.len())
@@ -78,7 +79,7 @@ impl World {
         let weights = [
             80 * awake.len().min(4) as u64,
             10 * dispatch.min(4),
-            10 * effects.min(4),
+            10 * ordered.iter().sum::<u64>().min(4),
             8 * events.min(4),
             some(provisioning.len(), 12),
             some(run.len(), 3),
@@ -104,7 +105,14 @@ impl World {
                 self.release_calls(at).await;
             }
             1 => self.receive(Queue::Dispatch).await,
-            2 => self.receive(Queue::Effects).await,
+            2 => {
+                let queue = if self.rng.below((ordered[0] + ordered[1]) as usize) < ordered[0] as usize {
+                    Queue::Effects
+                } else {
+                    Queue::Calls
+                };
+                self.receive(queue).await;
+            }
             3 => self.deliver_task_event().await,
             4 => {
                 let number = provisioning[self.rng.below(provisioning.len())];
@@ -349,7 +357,7 @@ impl World {
                 return true;
             }
         }
-        for queue in [Queue::Dispatch, Queue::Effects] {
+        for queue in [Queue::Dispatch, Queue::Effects, Queue::Calls] {
             if self.gate.cloud(|cloud| !cloud.queues.receivable(queue, now).is_empty()) {
                 self.receive(queue).await;
                 return true;

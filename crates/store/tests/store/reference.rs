@@ -27,6 +27,7 @@ BUDGET | BUDGET#{project} | {day} | The project's jobs and their cost on a day i
 LIMIT | LIMIT#{project} | LIMIT | The places of a project's limits: the jobs that hold them, the limits at the last count and the next count.
 TICKET | TICKET#{project}#{key} | TICKET | A ticket: status, lock, last entry, second entry, wanted and shown state.
 TEXT | TICKET#{project}#{key} | TEXT | The ticket's text, zstd.
+LOOK | TICKET#{project}#{key} | LOOK | The look at the ticket in its tool that waits, and the newest delivery that a look has covered.
 COMMENT | TICKET#{project}#{key} | COMMENT#{number:010} | A user's comment on the ticket.
 JOB | JOB#{job} | JOB | The job.
 CONTEXT | JOB#{job} | CONTEXT#{hash} | The job's frozen prompt context, zstd.
@@ -49,6 +50,7 @@ GROUP | RUN#{project}#{group} | GROUP | The runs of a project that name a group:
 PLAN | RUN#{run} | PLAN | The run's frozen plan and parameters, zstd.
 TEMPLATE | PROJECT#{project} | TEMPLATE#{name} | A template: a plan that schedules, programs, webhooks and users start.
 SCHEDULE | SCHEDULE#{project} | SCHEDULE#{name} | A schedule: what it starts and when, its next time and its last result.
+HOST | HOST#{host} | HOST | A host of users that did not answer in time: its timeouts, and the end of its rest.
 NOTICE | NOTICE#{notice} | NOTICE | A message about an event: its facts, and its state at each endpoint.
 ENDPOINT | PROJECT#{project} | ENDPOINT#{endpoint} | How messages reach an endpoint: its failures, its rest, the messages of the last minutes.
 BREAKER | BREAKER#{project or runner}#{which}#{capability} | BREAKER | A paused model account: the cause and the end of the pause.

@@ -11,6 +11,7 @@ use pullyard_domain::fleet::{FleetSnapshot, Member, MemberSummary};
 use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::hook::{Ingress, Poll};
+use pullyard_domain::host::HostRest;
 use pullyard_domain::id::{
     DeliveryId, EndpointId, EventId, FinishId, MailboxId, NoticeId, OrderId, RunId, RunnerId, ScheduleName,
     TemplateName, TicketKey,
@@ -28,6 +29,7 @@ use pullyard_domain::runner::Profile;
 use pullyard_domain::runner::order::OrderKind;
 use pullyard_domain::schedule::{Occurrence, Outcome, Schedule, ScheduleId, ScheduleSpec, Starts};
 use pullyard_domain::template::{Template, TemplateId};
+use pullyard_domain::ticket_look::{TicketLook, WaitingLook};
 use pullyard_domain::tracker::{ToolAccount, Tracker, TrackerKind};
 use pullyard_store::{Scope, Token, TokenKind};
 
@@ -145,6 +147,16 @@ pub(crate) fn endpoint_state(rev: u64) -> EndpointState {
         rev,
         ..EndpointState::new(project(), endpoint().id)
     }
+}
+
+pub(crate) fn host_rest(rev: u64) -> HostRest {
+    HostRest { host: "hooks.test:8443".into(), timeouts: 2, until: at(3), rev }
+}
+
+pub(crate) fn ticket_look(rev: u64) -> TicketLook {
+    let waiting = Some(WaitingLook { since: at(2), delivery: Some(at(1)) });
+    let key = TicketKey::new("APP-1").unwrap();
+    TicketLook { waiting, covered: Some(at(0)), rev, ..TicketLook::new(project(), key, at(2)) }
 }
 
 pub(crate) fn tracker(rev: u64) -> Tracker {

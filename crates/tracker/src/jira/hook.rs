@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Jira, in_project};
 use crate::client::{has_url, list};
-use crate::{DeliveryError, Error};
+use crate::{Delivery, DeliveryError, Error};
 
 /// No part of the REST API v3: an administrator's webhook is permanent and signed, unlike a dynamic one.
 const PATH: [&str; 4] = ["rest", "webhooks", "1.0", "webhook"];
@@ -39,17 +39,19 @@ impl Jira {
         Ok(())
     }
 
-    /// Returns the ticket's key. The signature covers no time, so a delivery has no age.
+    /// The signature has no age, so an old delivery is valid. Its body has the time of the event, which the signature
+    /// covers.
     pub fn parse_delivery(
         secrets: &[Secret],
         headers: &HeaderMap,
         body: &[u8],
         _now: Timestamp,
-    ) -> Result<String, DeliveryError> {
+    ) -> Result<Delivery, DeliveryError> {
         let signature = headers.get("x-hub-signature").and_then(|value| value.to_str().ok());
         verify(secrets, body, signature).map_err(|error| DeliveryError::signature(error, Self::HOOK_PLACE))?;
         let delivery: Value = serde_json::from_slice(body).map_err(DeliveryError::malformed)?;
-        delivery["issue"]["key"].as_str().map(str::to_owned).ok_or(DeliveryError::NotATicket)
+        let key = delivery["issue"]["key"].as_str().ok_or(DeliveryError::NotATicket)?;
+        Ok(Delivery { key: key.to_owned(), at: delivery["timestamp"].as_i64().map(Timestamp::from_millis) })
     }
 }
 

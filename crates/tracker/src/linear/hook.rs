@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Linear;
 use crate::client::{cut, has_url, text};
-use crate::{DeliveryError, Error};
+use crate::{Delivery, DeliveryError, Error};
 
 /// Linear repeats a delivery unchanged, the last time about seven hours later.
 const MAX_AGE: Duration = Duration::from_secs(8 * 3600);
@@ -59,7 +59,7 @@ impl Linear {
         headers: &HeaderMap,
         body: &[u8],
         now: Timestamp,
-    ) -> Result<String, DeliveryError> {
+    ) -> Result<Delivery, DeliveryError> {
         let digits = headers.get("linear-signature").and_then(|value| value.to_str().ok());
         let signature = digits.map(|digits| format!("sha256={digits}"));
         verify(secrets, body, signature.as_deref())
@@ -75,6 +75,7 @@ impl Linear {
             return Err(DeliveryError::NotATicket);
         }
         let key = delivery["data"]["identifier"].as_str().map(cut);
-        key.ok_or_else(|| DeliveryError::malformed("data.identifier is missing"))
+        let key = key.ok_or_else(|| DeliveryError::malformed("data.identifier is missing"))?;
+        Ok(Delivery { key, at: Some(sent) })
     }
 }

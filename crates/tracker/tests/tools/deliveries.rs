@@ -4,7 +4,7 @@ use crate::world::{KINDS, World};
 use pullyard_domain::time::Timestamp;
 use pullyard_fake_tracker::{BACKLOG, Kind, PERSON};
 use pullyard_outbound::{HeaderMap, HeaderName};
-use pullyard_tracker::{DeliveryError, Jira, Linear, Secret};
+use pullyard_tracker::{Delivery, DeliveryError, Jira, Linear, Secret};
 
 const NOW: i64 = 1_795_176_241_000;
 const HOUR: i64 = 3_600_000;
@@ -19,7 +19,7 @@ fn wrong(kind: Kind) -> DeliveryError {
 
 type Headers = Vec<(&'static str, String)>;
 
-fn parse(kind: Kind, headers: &Headers, body: &[u8], secrets: &[&str]) -> Result<String, DeliveryError> {
+fn parse(kind: Kind, headers: &Headers, body: &[u8], secrets: &[&str]) -> Result<Delivery, DeliveryError> {
     let pair = |(name, value): &(&'static str, String)| (HeaderName::from_static(name), value.parse().unwrap());
     let headers: HeaderMap = headers.iter().map(pair).collect();
     let secrets = secrets.iter().map(|secret| Secret::new(*secret)).collect::<Vec<_>>();
@@ -28,6 +28,11 @@ fn parse(kind: Kind, headers: &Headers, body: &[u8], secrets: &[&str]) -> Result
         Kind::Jira => Jira::parse_delivery(&secrets, &headers, body, now),
         Kind::Linear => Linear::parse_delivery(&secrets, &headers, body, now),
     }
+}
+
+/// With the time that the tool wrote into it.
+fn of_ticket(key: &str, sent: i64) -> Delivery {
+    Delivery { key: key.to_owned(), at: Some(Timestamp::from_millis(sent)) }
 }
 
 async fn delivery(kind: Kind, sent: i64) -> (World, Headers, Vec<u8>) {
@@ -49,7 +54,7 @@ async fn delivery_names_its_ticket_under_any_valid_secret() {
             (&[""], false),
             (&[], false),
         ] {
-            let expected = if is_valid { Ok(world.key.to_owned()) } else { Err(wrong(kind)) };
+            let expected = if is_valid { Ok(of_ticket(world.key, NOW)) } else { Err(wrong(kind)) };
             assert_eq!(parse(kind, &headers, &body, secrets), expected, "{kind:?} {secrets:?}");
         }
     }
@@ -99,7 +104,7 @@ async fn only_linear_limits_the_age_of_a_delivery() {
         for kind in KINDS {
             let (world, headers, body) = delivery(kind, sent).await;
             let is_accepted = is_accepted || kind == Kind::Jira;
-            let expected = if is_accepted { Ok(world.key.to_owned()) } else { Err(DeliveryError::Age) };
+            let expected = if is_accepted { Ok(of_ticket(world.key, sent)) } else { Err(DeliveryError::Age) };
             assert_eq!(parse(kind, &headers, &body, &["old"]), expected, "{kind:?} {sent}");
         }
     }

@@ -11,6 +11,7 @@ const MAX_RECEIVES: u32 = 5;
 pub(crate) enum Queue {
     Dispatch,
     Effects,
+    Calls,
 }
 
 #[derive(Clone, Debug)]
@@ -35,6 +36,7 @@ impl Queues {
         match queue {
             Queue::Dispatch => "http://sqs.simulated/1/dispatch",
             Queue::Effects => "http://sqs.simulated/1/effects.fifo",
+            Queue::Calls => "http://sqs.simulated/1/calls.fifo",
         }
     }
 
@@ -49,7 +51,7 @@ impl Queues {
             }
             _ => assert_eq!(operation, "SendMessage"),
         }
-        let mut queue = [Queue::Dispatch, Queue::Effects].into_iter();
+        let mut queue = [Queue::Dispatch, Queue::Effects, Queue::Calls].into_iter();
         let queue = queue.rfind(|queue| request["QueueUrl"] == Self::url(*queue)).unwrap();
         self.next_id += 1;
         self.messages.push(Message {

@@ -39,6 +39,8 @@ async fn setting_is_written_only_over_the_rev_read() {
     check_revisions(async |world, rev| world.store.put_schedule(&sample::schedule(rev), None).await).await;
     check_revisions(async |world, rev| world.store.put_template(&sample::template(rev)).await).await;
     check_revisions(async |world, rev| world.store.put_endpoint_state(&sample::endpoint_state(rev)).await).await;
+    check_revisions(async |world, rev| world.store.put_host_rest(&sample::host_rest(rev)).await).await;
+    check_revisions(async |world, rev| world.store.put_ticket_look(&sample::ticket_look(rev)).await).await;
     check_revisions(async |world, rev| world.store.record_notice(&sample::notice(rev).into()).await).await;
     check_revisions(async |world, rev| world.store.put_tracker(&sample::tracker(rev)).await).await;
     check_revisions(async |world, rev| world.store.put_hook(&Webhook { rev, ..hook("acme") }).await).await;

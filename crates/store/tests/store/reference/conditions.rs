@@ -104,6 +104,14 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.put_endpoint_state(&sample::endpoint_state(0)).await?;
         store.put_endpoint_state(&sample::endpoint_state(1)).await?;
     }
+    put_host_rest {
+        store.put_host_rest(&sample::host_rest(0)).await?;
+        store.put_host_rest(&sample::host_rest(1)).await?;
+    }
+    put_ticket_look {
+        store.put_ticket_look(&sample::ticket_look(0)).await?;
+        store.put_ticket_look(&sample::ticket_look(1)).await?;
+    }
     put_first_token {
         store.put_first_token(&sample::token("one", "one"), None).await?;
         store.put_first_token(&sample::token("two", "two"), Some("one")).await?;

@@ -1,0 +1,148 @@
+//! Decides how long a host rests that accepts calls and does not answer them.
+
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const FIRST_REST: Duration = Duration::from_secs(5);
+const MAX_REST: Duration = Duration::from_secs(600);
+/// After so long without a timeout, the host's rests begin short again.
+const MEMORY: Duration = Duration::from_secs(24 * 3_600);
+/// The log of one process forgets its hosts above this number.
+const MAX_HOSTS: usize = 1_000;
+
+/// The rest of a host after timeouts. No message calls it meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostRest {
+    /// As `host_of` returns it.
+    pub host: String,
+    /// Timeouts since the last answer, without those of calls that ran at the same time.
+    pub timeouts: u32,
+    pub until: Timestamp,
+    #[serde(default)]
+    pub rev: u64,
+}
+
+impl HostRest {
+    /// The rest after a timeout: 5 s, doubled each time, at most 10 min. `None`: another call's timeout has begun it.
+    pub fn after_timeout(stored: Option<Self>, host: &str, now: Timestamp) -> Option<Self> {
+        if stored.as_ref().is_some_and(|rest| rest.until > now) {
+            return None;
+        }
+        let rev = stored.as_ref().map_or(0, |rest| rest.rev);
+        let before = stored.filter(|rest| rest.forgotten_at() > now).map_or(0, |rest| rest.timeouts);
+        let rest = FIRST_REST.saturating_mul(1 << before.min(7)).min(MAX_REST);
+        Some(Self { host: host.to_owned(), timeouts: before.saturating_add(1), until: now.plus(rest), rev })
+    }
+
+    /// The rest after an answer. `None`: there was no timeout.
+    pub fn after_answer(self) -> Option<Self> {
+        (self.timeouts > 0).then_some(Self { timeouts: 0, ..self })
+    }
+
+    pub fn forgotten_at(&self) -> Timestamp {
+        self.until.plus(MEMORY)
+    }
+}
+
+/// The host of a URL with its port, if it is not the scheme's own. `None`: the text is no URL.
+pub fn host_of(url: &str) -> Option<String> {
+    let (scheme, rest) = url.trim().split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?.to_ascii_lowercase();
+    let default = if scheme.eq_ignore_ascii_case("http") { ":80" } else { ":443" };
+    let host = host.strip_suffix(default).unwrap_or(&host);
+    (!host.is_empty()).then(|| host.to_owned())
+}
+
+/// Exchanges of one process with a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exchanges {
+    pub answers: u64,
+    pub timeouts: u64,
+}
+
+/// Counts the exchanges of one process, so that a caller sees whether a host hung, however the failure was handled.
+#[derive(Debug, Default)]
+pub struct ExchangeLog(BTreeMap<String, Exchanges>);
+
+impl ExchangeLog {
+    pub fn count(&self, host: &str) -> Exchanges {
+        self.0.get(host).copied().unwrap_or_default()
+    }
+
+    pub fn add(&mut self, url: &str, is_timeout: bool) {
+        let Some(host) = host_of(url) else { return };
+        if self.0.len() >= MAX_HOSTS && !self.0.contains_key(&host) {
+            self.0.clear();
+        }
+        let exchanges = self.0.entry(host).or_default();
+        if is_timeout { exchanges.timeouts += 1 } else { exchanges.answers += 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time_at(secs: u64) -> Timestamp {
+        Timestamp::from_millis(0).plus(Duration::from_secs(secs))
+    }
+
+    #[test]
+    fn host_rests_twice_as_long_after_each_timeout() {
+        let (mut rest, mut now, mut seen) = (None, time_at(0), Vec::new());
+        for _ in 0..9 {
+            let next = HostRest::after_timeout(rest, "h.test", now).unwrap();
+            seen.push(next.until.since(now).as_secs());
+            now = next.until;
+            rest = Some(next);
+        }
+        assert_eq!(seen, [5, 10, 20, 40, 80, 160, 320, 600, 600]);
+    }
+
+    #[test]
+    fn timeouts_of_concurrent_calls_begin_one_rest() {
+        let first = HostRest::after_timeout(None, "h.test", time_at(10)).unwrap();
+        assert_eq!(HostRest::after_timeout(Some(first), "h.test", time_at(12)), None);
+    }
+
+    #[test]
+    fn answer_or_a_day_makes_the_next_rest_short() {
+        let mut rest = HostRest::after_timeout(None, "h.test", time_at(0)).unwrap();
+        rest = HostRest::after_timeout(Some(rest), "h.test", time_at(5)).unwrap();
+        let answered = HostRest { rev: 7, ..rest.clone() }.after_answer().unwrap();
+        let next = HostRest::after_timeout(Some(answered.clone()), "h.test", time_at(100)).unwrap();
+        assert_eq!((next.until, next.timeouts, next.rev), (time_at(105), 1, 7));
+        assert_eq!(answered.after_answer(), None);
+        let late = time_at(3 * 86_400);
+        assert_eq!(HostRest::after_timeout(Some(rest), "h.test", late).unwrap().timeouts, 1);
+    }
+
+    #[test]
+    fn host_of_a_url_has_its_port() {
+        for (url, host) in [
+            ("https://Hooks.test/a?b", Some("hooks.test")),
+            ("https://hooks.test:443", Some("hooks.test")),
+            ("https://hooks.test:8443/x", Some("hooks.test:8443")),
+            ("http://127.0.0.1:80/", Some("127.0.0.1")),
+            ("http://[::1]:9/x", Some("[::1]:9")),
+            ("https://user@hooks.test#x", Some("hooks.test")),
+            ("https:///x", None),
+            ("hooks.test", None),
+        ] {
+            assert_eq!(host_of(url).as_deref(), host, "{url}");
+        }
+    }
+
+    #[test]
+    fn exchange_log_is_bounded() {
+        let mut log = ExchangeLog::default();
+        for n in 0..5_000 {
+            log.add(&format!("https://h{n}.test/"), n % 2 == 0);
+        }
+        assert!(log.0.len() <= MAX_HOSTS);
+        assert_eq!(log.count("h4999.test"), Exchanges { answers: 1, timeouts: 0 });
+    }
+}
