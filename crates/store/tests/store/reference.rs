@@ -27,6 +27,7 @@ BUDGET | BUDGET#{project} | {day} | The project's jobs and their cost on a day i
 LIMIT | LIMIT#{project} | LIMIT | The places of a project's limits: the jobs that hold them, the limits at the last count and the next count.
 TICKET | TICKET#{project}#{key} | TICKET | A ticket: status, lock, last entry, second entry, wanted and shown state.
 TEXT | TICKET#{project}#{key} | TEXT | The ticket's text, zstd.
+SPENT | TICKET#{project}#{key} | SPENT | The jobs and money that a ticket has used of its limits, and raises; of a pull request without a ticket, below PR.
 COMMENT | TICKET#{project}#{key} | COMMENT#{number:010} | A user's comment on the ticket.
 JOB | JOB#{job} | JOB | The job.
 CONTEXT | JOB#{job} | CONTEXT#{hash} | The job's frozen prompt context, zstd.

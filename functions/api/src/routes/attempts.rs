@@ -79,11 +79,7 @@ pub(crate) async fn start(
         limits: Limits {
             wall_secs: job.policy.wall_secs,
             stall_secs: job.policy.stall_secs,
-            // The run has reserved the limit once, for all attempts of the step's job.
-            cost_usd_micros: match job.step {
-                Some(_) => job.policy.cost_usd_micros.map(|limit| limit.saturating_sub(job.spent_usd_micros)),
-                None => job.policy.cost_usd_micros,
-            },
+            cost_usd_micros: job.attempt_cost_limit(),
             turns: job.policy.turns,
         },
         heartbeat_secs: HEARTBEAT_SECS,

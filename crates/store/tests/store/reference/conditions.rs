@@ -13,6 +13,7 @@ use pullyard_domain::breaker::{AccountFault, AttemptRef, Breaker, BreakerCause};
 use pullyard_domain::forge::{Auth, Integration};
 use pullyard_domain::limit::Places;
 use pullyard_domain::notice::NoticeRecord;
+use pullyard_domain::spending::Spending;
 use pullyard_store::{Error, ReadyCursors, RepositoryRemoval, Rotation, SweeperState, TextEdit};
 use pullyard_testkit::WriteConditions;
 use std::fmt::Write as _;
@@ -118,6 +119,11 @@ const WRITES: &[(&str, Forms)] = writes! { store:
     put_project {
         store.put_project(&sample::project_with_id("acme")).await?;
         store.put_project(&Project { rev: 1, ..sample::project_with_id("acme") }).await?;
+    }
+    put_spending {
+        let (_, spending) = sample::charge_spending(&sample::plan_ticket_job(&sample::ticket("APP-1"), "one").0);
+        store.put_spending(&spending).await?;
+        store.put_spending(&Spending { rev: 1, ..spending }).await?;
     }
     put_repository { store.put_repository(&repository(99, "acme/app"), None).await?; }
     put_rotation {
@@ -303,6 +309,8 @@ async fn job_forms(store: &Store) -> Result<(), Error> {
         let job = before.fail(sample::failure(), at(1_000)).unwrap();
         let attempt = sample::ended_attempt(&before, job.attempt_end(), at(1_000));
         let (ticket, returned, output, analysis) = (ticket(1), job.refund(), sample::answer(), sample::analysis(1));
+        let (_, mut spending) = sample::charge_spending(&sample::plan_ticket_job(&sample::ticket("APP-1"), "one").0);
+        spending.rev = 1;
         // A first pull request of the job, and an existing one.
         for pull_request in [pull_request(0), pull_request(1)] {
             let ended = JobWrite {
@@ -314,6 +322,7 @@ async fn job_forms(store: &Store) -> Result<(), Error> {
                 ticket: Some(&ticket),
                 pull_request: Some(&pull_request),
                 refund: returned.as_ref(),
+                spending: Some(&spending),
                 input: None,
                 notice: Some(&sample::notice(0)),
                 runner: proof,
@@ -376,12 +385,14 @@ async fn create_ticket_forms(store: &Store) -> Result<(), Error> {
     let job = Job { reserved: budget.reserve(at(0)), ..job };
     let (delivery, charge, request) =
         (sample::accepted_decision(&job), budget.charge(&job), sample::request("one", at(0)));
+    let (_, spending) = sample::charge_spending(&job);
     let full_creation = TicketCreation {
         ticket: &ticket,
         text: &text,
         delivery: &delivery,
         job: Some(&job),
         charge: charge.as_ref(),
+        spending: Some(&spending),
         request: Some(&request),
     };
     store.create_ticket(&full_creation).await.map(drop)
@@ -396,6 +407,8 @@ async fn trigger_forms(store: &Store) -> Result<(), Error> {
         let (pull_request, delivery, charge) = (pull_request(1), sample::accepted_decision(&job), budget.charge(&job));
         let request = sample::request("one", at(0));
         let analysis = sample::analysis(rev);
+        let (_, mut spending) = sample::charge_spending(&job);
+        spending.rev = rev;
         let trigger = JobCreation {
             analysis: Some(&analysis),
             job: &job,
@@ -403,6 +416,7 @@ async fn trigger_forms(store: &Store) -> Result<(), Error> {
             pull_request: Some(&pull_request),
             delivery: Some(&delivery),
             charge: charge.as_ref(),
+            spending: Some(&spending),
             request: Some(&request),
         };
         store.create_job(&trigger).await?;
@@ -417,6 +431,7 @@ async fn trigger_review_forms(store: &Store) -> Result<(), Error> {
     let started = review("r1", ReviewState::Started { job: job.id.clone() });
     let (delivery, charge) = (ledger_entry("r1", Reason::Accepted { job: job.id.clone() }), budget.charge(&job));
     let linked = pull_request(1);
+    let (_, spending) = sample::charge_spending(&job);
     let waited = ReviewTrigger {
         job: &job,
         ticket: &ticket,
@@ -424,6 +439,7 @@ async fn trigger_review_forms(store: &Store) -> Result<(), Error> {
         review: &started,
         delivery: None,
         charge: charge.as_ref(),
+        spending: Some(&spending),
     };
     store.create_review_job(&waited).await?;
     store.create_review_job(&ReviewTrigger { delivery: Some(&delivery), ..waited.clone() }).await?;
