@@ -119,10 +119,10 @@ pub struct SpendingFact {
 impl SpendingFact {
     /// Returns the reason why no further job may start. Only a raise changes it, so nothing waits for it.
     pub fn refusal(&self) -> Option<Reason> {
-        let refuse = |used: String, limit: String, option: &str, comment: &str| {
+        let refuse = |used: String, limit: String, option: &str| {
             let SpendingFact { subject, command, .. } = self;
             let raise = format!("{command} raise {subject} {option}");
-            Some(Reason::TicketLimit { ticket: subject.clone(), used, limit, raise, comment: comment.into() })
+            Some(Reason::TicketLimit { ticket: subject.clone(), used, limit, raise })
         };
         if let Some(limit) = self.usd_micros
             && limit.saturating_sub(self.taken_usd_micros) < MIN_USD_MICROS
@@ -141,7 +141,7 @@ impl SpendingFact {
             );
         }
         let max = self.max_jobs.filter(|max| self.jobs >= *max)?;
-        refuse(self.jobs.to_string(), format_count(max, "job"), "--jobs 5", "5 jobs")
+        refuse(self.jobs.to_string(), format_count(max, "job"), "--jobs 5")
     }
 }
 
@@ -160,6 +160,23 @@ impl Spending {
             jobs: limits.jobs.map(|limit| in_force().map(|raise| raise.jobs).fold(limit, u32::saturating_add)),
             ..*limits
         }
+    }
+
+    /// `$41.20 of $50.00, 6 of 20 jobs, 8 attempts`. `limits`: those in force.
+    pub fn describe(&self, limits: &SpendingLimits) -> String {
+        let (spent, reserved) = (self.spent_usd_micros, self.taken_usd_micros.saturating_sub(self.spent_usd_micros));
+        let mut money = format_usd(spent);
+        if reserved > 0 {
+            money.push_str(&format!(" and {} reserved", format_usd(reserved)));
+        }
+        if let Some(limit) = limits.usd_micros {
+            money.push_str(&format!(" of {}", format_usd(limit)));
+        }
+        let jobs = match limits.jobs {
+            Some(max) => format!("{} of {}", self.jobs, format_count(max, "job")),
+            None => format_count(self.jobs, "job"),
+        };
+        format!("{money}, {jobs}, {}", format_count(self.attempts, "attempt"))
     }
 
     /// `label` is the name of the pull request.

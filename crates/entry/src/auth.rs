@@ -15,6 +15,7 @@ use pullyard_domain::access::{MissingAccess, Object, check_access, has_scope};
 use pullyard_domain::comment::Editor;
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::Fence;
+use pullyard_domain::spending::RaiseRight;
 use pullyard_store::{Scope, Token, TokenKind};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -82,6 +83,10 @@ impl<S> Caller<S> {
     /// The projects that the token may access; `None` means all.
     pub fn projects(&self) -> Option<&BTreeSet<ProjectId>> {
         self.projects.as_ref()
+    }
+
+    pub fn raise_right(&self) -> RaiseRight {
+        if self.is_admin { RaiseRight::Admin } else { RaiseRight::Jobs }
     }
 
     pub fn editor(&self) -> Editor {

@@ -72,7 +72,7 @@ fn refusal_names_use_limit_and_raise() {
         &Spending { jobs: 9, ..taken(50) },
         Some((
             "APP-17 has used $50.00 of $50.00 in 9 jobs.",
-            "`pullyard tickets raise APP-17 --usd 20`, or write `/pullyard raise 20` on it.",
+            "Raise the limit: `pullyard tickets raise APP-17 --usd 20`.",
         )),
     );
     // The rest of half a cent counts as nothing.
@@ -81,16 +81,22 @@ fn refusal_names_use_limit_and_raise() {
         &cents,
         Some((
             "APP-17 has used $20.00 and reserved $29.99 of $50.00 in 1 job.",
-            "`pullyard tickets raise APP-17 --usd 20`, or write `/pullyard raise 20` on it.",
+            "Raise the limit: `pullyard tickets raise APP-17 --usd 20`.",
         )),
     );
     check_refusal(
         &Spending { jobs: 20, of: SpentOn::PullRequest(linked_pull_request().id), ..empty() },
-        Some((
-            "acme/app#7 has used 20 of 20 jobs.",
-            "`pullyard pulls raise acme/app#7 --jobs 5`, or write `/pullyard raise 5 jobs` on it.",
-        )),
+        Some(("acme/app#7 has used 20 of 20 jobs.", "Raise the limit: `pullyard pulls raise acme/app#7 --jobs 5`.")),
     );
+}
+
+#[test]
+fn use_is_described_with_its_limits() {
+    let used = Spending { jobs: 6, attempts: 8, taken_usd_micros: 41_200_000, spent_usd_micros: 41_200_000, ..empty() };
+    assert_eq!(used.describe(&limits(50, 20)), "$41.20 of $50.00, 6 of 20 jobs, 8 attempts");
+    let running = Spending { taken_usd_micros: 50_000_000, ..used };
+    let unlimited = SpendingLimits { usd_micros: None, jobs: None, ..limits(50, 20) };
+    assert_eq!(running.describe(&unlimited), "$41.20 and $8.80 reserved, 6 jobs, 8 attempts");
 }
 
 #[test]
