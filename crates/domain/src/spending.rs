@@ -133,12 +133,7 @@ impl SpendingFact {
                 0 => format_usd(spent),
                 _ => format!("{} and reserved {}", format_usd(spent), format_usd(reserved)),
             };
-            return refuse(
-                used,
-                format!("{} in {}", format_usd(limit), format_count(self.jobs, "job")),
-                "--usd 20",
-                "20",
-            );
+            return refuse(used, format!("{} in {}", format_usd(limit), format_count(self.jobs, "job")), "--usd 20");
         }
         let max = self.max_jobs.filter(|max| self.jobs >= *max)?;
         refuse(self.jobs.to_string(), format_count(max, "job"), "--jobs 5")

@@ -362,7 +362,7 @@ async fn rotation_and_breaker_expire_with_their_end() {
 async fn coordinating_items_have_a_rev() {
     let items = every_item().await;
     let revised = kinds(items, |item| item.contains_key("rev"));
-    let expected = "ARTIFACTS BREAKER COMMENT ENDPOINT GROUP HOOK JOB LIMIT NOTICE POLL PR ROTATION RUN SCHEDULE SETTINGS TEMPLATE TICKET TRACKERS";
+    let expected = "ARTIFACTS BREAKER COMMENT ENDPOINT GROUP HOOK JOB LIMIT NOTICE POLL PR ROTATION RUN SCHEDULE SETTINGS SPENT TEMPLATE TICKET TRACKERS";
     assert_eq!(revised, expected.split(' ').map(str::to_owned).collect());
     let first = kinds(items, |item| number_attribute(item, "rev").is_some_and(|rev| rev < 1));
     assert!(first.is_empty(), "a stored revision is at least 1: {first:?}");
