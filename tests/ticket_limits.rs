@@ -76,3 +76,17 @@ async fn impossible_raises_are_refused_and_change_nothing() {
     let Err(Error::Problem(problem)) = raise(1).await else { panic!("the limit is doubled already") };
     assert_eq!(problem.code, "invalid");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn comment_raises_the_limit_by_its_first_line() {
+    let (story, user) = limited_story().await;
+    story.send_ticket_event("e1", "APP-1", TODO, 1).await;
+    let comment = async |text: &str| user.run(&["tickets", "comment", "APP-1", text]).await;
+    comment("/pullyard raise 99d").await.assert_exit(2, "use dollars");
+    assert_eq!(comment("Please\n/pullyard raise 20").await.code, 0);
+    assert_eq!(comment("/pullyard raise 1").await.code, 0);
+    let raised = user.ok(&["tickets", "raise", "APP-1", "--jobs", "1"]).await;
+    assert_eq!(raised, "APP-1: $0.00 of $3.00, 0 of 4 jobs, 0 attempts.\n");
+    let comments = user.json(&["tickets", "comments", "APP-1"]).await;
+    assert_eq!(comments["comments"].as_array().unwrap().len(), 2);
+}

@@ -2,7 +2,7 @@
 //! A new job reserves money in the item of its ticket; its end replaces the reservation by the job's cost. The
 //! reservations add up to at most the limit, so parallel jobs cannot exceed it. A raise adds to the limit for a time.
 
-use crate::budget::{MAX_USD_MICROS, format_usd};
+use crate::budget::{MAX_USD_MICROS, format_usd, parse_usd_micros};
 use crate::decision::Reason;
 use crate::failure::Failure;
 use crate::id::{ProjectId, TicketKey};
@@ -252,6 +252,30 @@ pub enum RaiseResult {
 pub struct RaiseFault {
     pub pointer: &'static str,
     pub fault: String,
+}
+
+/// The amount of a raise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RaiseAmount {
+    /// Units: millionths of a US dollar.
+    pub usd_micros: u64,
+    pub jobs: u32,
+}
+
+impl RaiseAmount {
+    /// Parses the first line of a comment: `/pullyard raise 20` in dollars, or `/pullyard raise 5 jobs`. `None` for
+    /// another comment.
+    pub fn parse_comment(text: &str) -> Option<Result<Self, String>> {
+        let words: Vec<&str> = text.lines().next()?.split_whitespace().collect();
+        let ["/pullyard", "raise", amount @ ..] = &words[..] else { return None };
+        Some(match amount {
+            [usd] => parse_usd_micros(usd.trim_start_matches('$')).map(|usd_micros| Self { usd_micros, jobs: 0 }),
+            [jobs, "job" | "jobs"] => {
+                jobs.parse().map(|jobs| Self { usd_micros: 0, jobs }).map_err(|_| "use a number of jobs".into())
+            }
+            _ => Err("write `/pullyard raise 20` for dollars, or `/pullyard raise 5 jobs`".into()),
+        })
+    }
 }
 
 impl Spending {

@@ -2,7 +2,7 @@
 
 use crate::review::{PullRequestRef, load_repository};
 use crate::{Context, Error, Requester};
-use pullyard_domain::id::{EventId, ProjectId, TicketKey};
+use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::project::Project;
 use pullyard_domain::pull_request::pull_request_label;
 use pullyard_domain::spending::{Raise, RaiseResult, RaiseRight, Spending, SpendingLimits, SpentOn};
@@ -29,7 +29,7 @@ pub struct LimitRaise {
     pub right: RaiseRight,
     pub caller: Requester,
     /// The caller's own key for this request.
-    pub key: Option<EventId>,
+    pub key: Option<String>,
 }
 
 /// The use of the limits, and the limits with the raises in force.
@@ -50,7 +50,7 @@ pub async fn raise_limit(ctx: &Context, raise: &LimitRaise) -> Result<SpendingVi
     let (project, of, subject) = find_subject(ctx, &raise.subject).await?;
     let limits = SpendingLimits::from(&project.settings);
     // Without a key, each call is a request of its own.
-    let key = raise.key.as_ref().map_or_else(|| ctx.clock.ulid(), EventId::to_string);
+    let key = raise.key.clone().unwrap_or_else(|| ctx.clock.ulid());
     let mut rounds = ctx.retries(&subject);
     loop {
         let at = ctx.clock.now();

@@ -245,6 +245,32 @@ fn eleventh_raise_in_force_is_refused() {
     assert_eq!(raised.raises.iter().map(|raise| raise.id.as_str()).collect::<Vec<_>>(), ["late"]);
 }
 
+#[track_caller]
+fn check_comment(text: &str, expected: Option<Result<(u64, u32), &str>>) {
+    let parsed = RaiseAmount::parse_comment(text);
+    let parsed = parsed.as_ref().map(|parsed| match parsed {
+        Ok(amount) => Ok((amount.usd_micros, amount.jobs)),
+        Err(fault) => Err(fault.as_str()),
+    });
+    assert_eq!(parsed, expected, "{text:?}");
+}
+
+#[test]
+fn comment_raises_only_by_its_first_line() {
+    check_comment("/pullyard raise 20\nThe tests are slow.", Some(Ok((20 * DOLLAR, 0))));
+    check_comment("/pullyard raise $2.50", Some(Ok((2_500_000, 0))));
+    check_comment("/pullyard raise 5 jobs", Some(Ok((0, 5))));
+    for other in ["", "Please /pullyard raise 20", "\n/pullyard raise 20", "> /pullyard raise 20", "/pullyard revise"] {
+        check_comment(other, None);
+    }
+    check_comment("/pullyard raise -5", Some(Err("use dollars, such as 50 or 2.50")));
+    check_comment("/pullyard raise -5 jobs", Some(Err("use a number of jobs")));
+    let rule = "write `/pullyard raise 20` for dollars, or `/pullyard raise 5 jobs`";
+    for vague in ["/pullyard raise", "/pullyard raise it a bit"] {
+        check_comment(vague, Some(Err(rule)));
+    }
+}
+
 #[test]
 fn step_of_a_run_has_no_spending() {
     let step =

@@ -70,7 +70,7 @@ pub(crate) async fn raise(
         duration: Duration::from_secs(for_secs),
         right: caller.raise_right(),
         caller: caller.requester(),
-        key,
+        key: key.map(|key| key.to_string()),
     };
     Ok(Json(wire::limit_use(control::raise_limit(&caller.ctx, &raise).await?)))
 }

@@ -118,7 +118,7 @@ pub(crate) async fn raise(
         duration: Duration::from_secs(raise.for_secs),
         right: caller.raise_right(),
         caller: caller.requester(),
-        key: request,
+        key: request.map(|key| key.to_string()),
     };
     Ok(Json(wire::limit_use(control::raise_limit(&caller.ctx, &raise).await?)))
 }

@@ -48,7 +48,7 @@ async fn raise_limit(visit: &PageContext, project: &Project, key: &TicketKey, fo
         duration: DEFAULT_RAISE_TIME,
         right: visit.visitor.raise_right(),
         caller: visit.requester(),
-        key: request_key(&form.form_key),
+        key: request_key(&form.form_key).map(|key| key.to_string()),
     };
     control::raise_limit(&visit.ctx, &raise).await?;
     Ok(())
