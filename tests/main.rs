@@ -83,6 +83,7 @@ mod suspended_jobs;
 mod sweeps;
 mod tasks;
 mod templates;
+mod ticket_limits;
 mod tickets;
 mod token_gate;
 mod tokens;

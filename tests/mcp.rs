@@ -213,6 +213,8 @@ async fn agent_checks_starts_awaits_and_reads_a_run() {
     let times = ["created", "ended"].map(|time| (&listed[0][time], &ended["run"][time]));
     assert!(times.iter().all(|(listed, shown)| listed == shown && listed.is_string()), "{times:?}");
     assert!(server.call("run_why", json!({ "run": "@last" })).await.starts_with("The run is completed.\n"));
+    let raised = server.refuse("run_resume", json!({ "run": id, "cost_usd": 5 })).await;
+    assert!(raised.contains("cost_usd"), "{raised}");
     let refused = server.refuse("run_resume", json!({ "run": id })).await;
     assert!(refused.contains("(run_completed)"), "{refused}");
     assert_eq!(server.end().await, "");

@@ -24,6 +24,7 @@ impl World {
         event["project"] = json!(of.project);
         let ticket = json!({ "project": of.project, "key": "B-1", "title": "t" });
         let job = json!({ "project": of.project, "prompt": "Do it." });
+        let raise = json!({ "project": of.project, "repository": REPOSITORY, "number": self.number, "jobs": 1 });
         let revise = json!({ "project": of.project, "repository": REPOSITORY, "number": self.number });
         let analyse = json!({ "project": of.project, "repository": REPOSITORY });
         let link = json!({ "project": of.project, "repository": REPOSITORY, "number": self.number, "ticket": of.key });
@@ -136,6 +137,7 @@ impl World {
             route(&Method::PATCH, "/v1/tickets/{key}", Project(Scope::Jobs), json!({})),
             route(&Method::DELETE, "/v1/tickets/{key}", Project(Scope::Jobs), none()),
             route(&post, "/v1/tickets/{key}/move", Project(Scope::Jobs), json!({ "status": "Blocked" })),
+            route(&post, "/v1/tickets/{key}/raises", Project(Scope::Jobs), json!({ "usd_micros": 1_000_000 })),
             route(&get, "/v1/tickets/{key}/comments", Project(Scope::Read), none()),
             route(&post, "/v1/tickets/{key}/comments", Project(Scope::Jobs), json!({ "text": "Use tabs." })),
             route(
@@ -171,6 +173,7 @@ impl World {
             route(&get, "/v1/analyses/items", Project(Scope::Read), none()),
             route(&get, "/v1/pulls", Project(Scope::Read), none()),
             route(&get, "/v1/pulls/why", Project(Scope::Read), none()),
+            route(&post, "/v1/pulls/raise", Project(Scope::Jobs), raise),
             route(&post, "/v1/pulls/revise", Project(Scope::Jobs), revise.clone()),
             route(&post, "/v1/pulls/review", Project(Scope::Jobs), revise.clone()),
             route(&post, "/v1/pulls/resolve", Project(Scope::Jobs), revise),

@@ -15,13 +15,13 @@ pub(crate) struct FlowCost {
 pub(crate) const EVENT_BATCH_READS: f64 = 3.0;
 
 /// An implement job on Fargate with a silent agent and a stored patch, from the ticket's move to the settled ticket.
-pub(crate) const IMPLEMENT: FlowCost = FlowCost { written: 40.0, read: 26.0, requests: 14.0, messages: 8.0 };
+pub(crate) const IMPLEMENT: FlowCost = FlowCost { written: 44.0, read: 29.0, requests: 14.0, messages: 8.0 };
 /// A revise job with a stored patch, from its delivery to the settled ticket.
-pub(crate) const REVISE: FlowCost = FlowCost { written: 49.0, read: 45.0, requests: 14.0, messages: 9.0 };
+pub(crate) const REVISE: FlowCost = FlowCost { written: 53.0, read: 48.0, requests: 14.0, messages: 9.0 };
 /// A review without findings, from its request to its status on the commit.
-pub(crate) const REVIEW: FlowCost = FlowCost { written: 45.0, read: 32.0, requests: 12.0, messages: 7.0 };
+pub(crate) const REVIEW: FlowCost = FlowCost { written: 49.0, read: 35.0, requests: 12.0, messages: 7.0 };
 /// A review with one finding, its fix, the push and the report.
-pub(crate) const RESOLVE: FlowCost = FlowCost { written: 49.0, read: 38.0, requests: 20.0, messages: 8.0 };
+pub(crate) const RESOLVE: FlowCost = FlowCost { written: 53.0, read: 41.0, requests: 20.0, messages: 8.0 };
 /// A question about a repository, from its request to the answer.
 pub(crate) const READ: FlowCost = FlowCost { written: 33.0, read: 18.0, requests: 12.0, messages: 6.0 };
 /// An analysis of one open pull request, from its request to the report.

@@ -12,6 +12,7 @@ const REQUEST_CODES: &[&str] = &[
     "job_active",
     "project_held",
     "budget_exhausted",
+    "ticket_limit",
     "ticket_without_repository",
     "repository_not_integrated",
     "pull_request_closed",

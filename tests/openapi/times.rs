@@ -43,6 +43,7 @@ fn ticket_facts(at: Timestamp) -> RecordedFacts {
         held_by: Some("bo".into()),
         repository: RepositoryName::new(REPOSITORY).ok(),
         today: Some(daily_usage(at)),
+        spending: None,
     }
 }
 
@@ -78,6 +79,7 @@ fn review_facts(story: &Story, at: Timestamp) -> ReviewFacts {
         }),
         revised: Some(revision(Some(Box::new(revision(None))))),
         today: daily_usage(at),
+        spending: None,
         agent_review: None,
     }
 }

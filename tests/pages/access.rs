@@ -47,6 +47,7 @@ fn routes(job: &JobId, run: &str, artifact: &str, repository: u64) -> Vec<Route>
         route(&get, "/tickets/{key}", Project, acme, &[]),
         route(&post, "/tickets/{key}/move", Work, acme, &[("status", "Blocked")]),
         route(&post, "/tickets/{key}/edit", Work, acme, &[("title", "t")]),
+        route(&post, "/tickets/{key}/raise", Work, acme, &[("usd", "1")]),
         route(&post, "/tickets/{key}/comments", Work, acme, &[("text", "Use tabs.")]),
         route(&post, "/tickets/{key}/comments/{comment}/edit", Work, acme, &[("text", "Use spaces.")]),
         route(&get, "/jobs", Project, acme, &[]),

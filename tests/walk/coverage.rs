@@ -171,6 +171,7 @@ const READ_ONLY: &[&str] = &[
     "jobs/views::load_pull_request_states",
     "jobs/views::load_runner_labels",
     "tickets/order::load_column",
+    "tickets/raise_limit::load_ticket_spending",
     "tickets/views::ticket_view",
     "trackers/choose::is_new_tool",
     "trackers/choose::list_tool",
@@ -185,6 +186,7 @@ const READ_ONLY: &[&str] = &[
 
 /// Use cases without a walk, and the reason.
 const WITHOUT_WALK: &[(&str, &str)] = &[
+    ("tickets/raise_limit::raise_limit", "it has one write; a repeat with its key finds the raise"),
     ("jobs/artifacts::artifact_url", "its only write is that of `checkpoint`"),
     ("admin/names::set_integration_projects", "its only write is conditional on the list that was read"),
     ("admin/names::set_secret_projects", "its only write is conditional on the revision that was read"),

@@ -29,6 +29,7 @@ mod prelude;
 mod projects;
 mod prompt;
 mod pulls;
+mod raise;
 mod refresh;
 mod repositories;
 mod run;

@@ -8,6 +8,7 @@ use pullyard_domain::facts::{Facts, FirstDecision, RepositoryFact};
 use pullyard_domain::id::{DeliveryId, RepositoryName};
 use pullyard_domain::job::Job;
 use pullyard_domain::project::Project;
+use pullyard_domain::spending::{Spending, SpendingFact, SpendingLimits, SpentOn};
 use pullyard_domain::time::Timestamp;
 
 pub(crate) async fn load_facts(ctx: &Context, event: &TicketEvent) -> Result<(Facts, TicketText), Error> {
@@ -27,8 +28,10 @@ pub(crate) async fn load_facts(ctx: &Context, event: &TicketEvent) -> Result<(Fa
     };
     let (now, labels) = (ctx.clock.now(), text.runner_labels());
     let today = load_usage_today(ctx, project.as_ref(), now).await?;
+    let of = SpentOn::Ticket(event.key.clone());
+    let spending = load_spending_fact(ctx, project.as_ref(), Some(of), None, now).await?;
     let first_decision = first.map(to_first_decision);
-    Ok((Facts { now, first_decision, project, ticket, repository, usage: today, labels }, text))
+    Ok((Facts { now, first_decision, project, ticket, repository, usage: today, spending, labels }, text))
 }
 
 fn to_first_decision(first: Delivery) -> FirstDecision {
@@ -51,6 +54,24 @@ pub(crate) async fn load_usage_today(
         None => None,
     };
     Ok(stored.unwrap_or(DailyUsage::zero(day)))
+}
+
+/// Loads the use of the limits of a ticket or pull request. A project without such limits needs no read.
+pub(crate) async fn load_spending_fact(
+    ctx: &Context,
+    project: Option<&Project>,
+    of: Option<SpentOn>,
+    label: Option<&str>,
+    now: Timestamp,
+) -> Result<Option<SpendingFact>, Error> {
+    let (Some(project), Some(of)) = (project, of) else { return Ok(None) };
+    let limits = SpendingLimits::from(&project.settings);
+    if !limits.has_limit() {
+        return Ok(None);
+    }
+    let stored = ctx.store.load_spending(&project.id, &of).await?;
+    let spending = stored.unwrap_or_else(|| Spending::new(project.id.clone(), of));
+    Ok(Some(spending.fact(&limits, label, now)))
 }
 
 pub(crate) async fn load_repository_fact(

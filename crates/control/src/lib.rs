@@ -154,6 +154,7 @@ pub use tickets::edit_ticket::{TextChanges, TicketEdit, edit_ticket, text_versio
 pub use tickets::move_board_ticket::{TicketMove, move_board_ticket};
 pub use tickets::move_ticket::{Answer, move_ticket};
 pub use tickets::order::load_column;
+pub use tickets::raise_limit::{LimitRaise, RaisedSubject, SpendingView, load_ticket_spending, raise_limit};
 pub use tickets::settle_ticket::settle_ticket;
 pub use tickets::suggest_key::suggest_ticket_key;
 pub use tickets::views::{TicketView, ticket_view, ticket_views};

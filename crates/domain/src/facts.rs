@@ -4,6 +4,7 @@ use crate::budget::DailyUsage;
 use crate::decision::Reason;
 use crate::id::{EventId, JobId, RepositoryName};
 use crate::project::{Project, Repository};
+use crate::spending::SpendingFact;
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,8 @@ pub struct Facts {
     pub repository: RepositoryFact,
     /// The project's usage today; zero if it has no budget.
     pub usage: DailyUsage,
+    /// The ticket's limits and their use. `None` without limits.
+    pub spending: Option<SpendingFact>,
     /// The labels that the ticket requires of a runner.
     pub labels: BTreeSet<String>,
 }
@@ -52,4 +55,6 @@ pub struct RecordedFacts {
     pub held_by: Option<String>,
     pub repository: Option<RepositoryName>,
     pub today: Option<DailyUsage>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spending: Option<SpendingFact>,
 }

@@ -47,6 +47,7 @@ vocabulary! {
         TimeLimit { limit: Span } [Limit] "time_limit", "The job reached its time limit of {limit}.", "Split the ticket, or raise `limits.wall_secs` with `pullyard settings set`; then `pullyard jobs retry`.";
         Stalled { limit: Span, event: String } [Limit] "stalled", "The agent was inactive for {limit}; the last event was \"{event}\".", "Read the last event with `pullyard jobs logs`; then `pullyard jobs retry`.";
         CostLimit { spent: String, limit: String } [Limit] "cost_limit", "The job spent {spent}; the limit is {limit}.", "Raise `limits.cost_usd` with `pullyard settings set`; then `pullyard jobs retry`.";
+        TicketLimit { ticket: String, spent: String, limit: String, raise: String } [Limit] "ticket_limit", "The job spent {spent} of {limit}, which was the rest of the limit of {ticket}.", "Raise the limit: `pullyard {raise} --usd 20`; then `pullyard jobs retry`.";
         TurnLimit { limit: u64 } [Limit] "turn_limit", "The agent used all {limit} turns.", "Raise `limits.turns` with `pullyard settings set`; then `pullyard jobs retry`.";
         RunnerOffline { runner: String, ago: Span } [Infra] "runner_offline", "Runner {runner} was silent for {ago} during the job.", "Check the machine and `pullyard runners`; then `pullyard jobs retry`.";
         AttemptSilent { ago: Span } [Infra] "attempt_silent", "The attempt was silent for {ago} and was stopped.", "Check the memory and the network of its machine, and the log of its task or runner; then `pullyard jobs retry`.";

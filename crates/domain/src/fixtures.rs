@@ -21,6 +21,7 @@ use crate::project::{Project, Repository, Settings};
 use crate::pull_request::PullRequest;
 use crate::pull_request_id::PullRequestId;
 use crate::runner::{Runner, RunnerRegistration, Slot};
+use crate::spending::SpendingFact;
 use crate::sweep::{JobStep, Watch, next_step};
 use crate::ticket::{Entry, Ticket};
 use crate::time::Timestamp;
@@ -119,6 +120,7 @@ pub(crate) fn facts(ticket: Option<Ticket>) -> Facts {
         ticket,
         repository: RepositoryFact::Connected(Box::new(repository())),
         usage: DailyUsage::zero(Day::containing(time_at(1_000))),
+        spending: None,
         labels: BTreeSet::new(),
     }
 }
@@ -145,6 +147,19 @@ pub(crate) fn plan_job(settings: &Settings, id: JobId, ticket: &Ticket, now: Tim
 /// A new job, created at 0 s, of a ticket in the trigger status.
 pub(crate) fn job_and_ticket() -> (Job, Ticket) {
     plan_job(&settings(), job_id("j"), &ticket_in(TRIGGER), time_at(0))
+}
+
+/// A ticket that has used its limit.
+pub(crate) fn spent_fact() -> SpendingFact {
+    SpendingFact {
+        subject: key().to_string(),
+        command: "tickets".into(),
+        usd_micros: Some(50_000_000),
+        max_jobs: Some(20),
+        jobs: 9,
+        taken_usd_micros: 50_000_000,
+        spent_usd_micros: 50_000_000,
+    }
 }
 
 pub(crate) fn ready_job() -> Job {

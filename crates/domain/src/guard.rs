@@ -8,13 +8,14 @@ use crate::facts::{Facts, RecordedFacts, RepositoryFact};
 use crate::id::JobId;
 use crate::project::Project;
 use crate::select::{check_labels, required_labels};
+use crate::spending::SpendingFact;
 use crate::text::Cause;
 use crate::ticket::Ticket;
 
 /// Returns the reason why the event may not start a job.
 type TicketGuard = fn(&TicketEvent, &Facts) -> Option<Reason>;
 
-pub const TICKET_GUARDS: [(&str, TicketGuard); 14] = [
+pub const TICKET_GUARDS: [(&str, TicketGuard); 15] = [
     ("unknown_project", unknown_project),
     ("repeat", repeat),
     ("stale_event", stale_event),
@@ -26,6 +27,7 @@ pub const TICKET_GUARDS: [(&str, TicketGuard); 14] = [
     ("job_active", job_active),
     ("project_held", project_held),
     ("budget_exhausted", budget_exhausted),
+    ("ticket_limit", ticket_limit),
     ("ticket_without_repository", ticket_without_repository),
     ("repository_not_integrated", repository_not_integrated),
     ("unusable_labels", unusable_labels),
@@ -81,11 +83,15 @@ pub fn decide_request(
     ticket: &Ticket,
     facts: &RepositoryFact,
     today: &DailyUsage,
+    spending: Option<&SpendingFact>,
 ) -> Option<Reason> {
     if let Some(job) = &ticket.active_job {
         return Some(Reason::JobActive { ticket: ticket.key.clone(), job: job.clone() });
     }
     if let Some(reason) = project_block(project, today) {
+        return Some(reason);
+    }
+    if let Some(reason) = spending.and_then(SpendingFact::refusal) {
         return Some(reason);
     }
     match facts {
@@ -129,6 +135,7 @@ pub fn record_facts(event: &TicketEvent, facts: &Facts) -> RecordedFacts {
             RepositoryFact::NotConnected(name) => Some(name.clone()),
             RepositoryFact::Connected(repository) => Some(repository.name.clone()),
         },
+        spending: facts.spending.clone(),
         today: settings.filter(|settings| settings.budget.has_limit()).map(|_| facts.usage),
     }
 }
@@ -239,6 +246,10 @@ fn project_held(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
 fn budget_exhausted(_: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let project = facts.project.as_ref()?;
     project.settings.budget.refusal(&project.id, &facts.usage)
+}
+
+fn ticket_limit(_: &TicketEvent, facts: &Facts) -> Option<Reason> {
+    facts.spending.as_ref()?.refusal()
 }
 
 fn ticket_without_repository(event: &TicketEvent, facts: &Facts) -> Option<Reason> {

@@ -7,6 +7,8 @@ use crate::facts::RecordedFacts;
 use crate::guard::TICKET_GUARDS;
 use crate::published::short_commit;
 use crate::review::guard::{ReviewFacts, review_guards};
+use crate::spending::SpendingFact;
+use crate::text::format_count;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardStep {
@@ -88,6 +90,7 @@ fn title(guard: &str) -> &'static str {
         "job_active" => "The ticket has no active job",
         "project_held" => "The project is not on hold",
         "budget_exhausted" => "The daily budget is available",
+        "ticket_limit" => "The limits of the ticket have room",
         "ticket_without_repository" => "The ticket has a repository",
         "repository_not_integrated" => "The repository is connected",
         "unusable_labels" => "A runner can have the labels that the job requires",
@@ -121,6 +124,7 @@ fn ticket_fact(guard: &str, facts: &RecordedFacts) -> Option<String> {
         },
         "job_active" => format_active_job(facts.active_job.as_ref()),
         "budget_exhausted" => format_usage(facts.today.as_ref()?),
+        "ticket_limit" => format_spending(facts.spending.as_ref()?),
         "ticket_without_repository" | "repository_not_integrated" => format!("{}.", facts.repository.as_ref()?),
         _ => return None,
     })
@@ -144,6 +148,7 @@ fn review_fact(guard: &str, facts: &ReviewFacts) -> Option<String> {
             None => "There was no review before.".into(),
         },
         "budget_exhausted" => format_usage(&facts.today),
+        "ticket_limit" => format_spending(facts.spending.as_ref()?),
         _ => return None,
     })
 }
@@ -154,6 +159,10 @@ fn format_active_job(job: Option<&crate::id::JobId>) -> String {
 
 fn format_usage(today: &crate::budget::DailyUsage) -> String {
     format!("{} jobs and {} were used on that day.", today.jobs, format_usd(today.taken_usd_micros))
+}
+
+fn format_spending(fact: &SpendingFact) -> String {
+    format!("{} and {} were used.", format_count(fact.jobs, "job"), format_usd(fact.taken_usd_micros))
 }
 
 #[cfg(test)]

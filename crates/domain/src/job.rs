@@ -51,6 +51,7 @@ use crate::id::{
 use crate::key_of::KeyOwner;
 use crate::project::{Compute, DEFAULT_SUSPENSION_LIMIT, OfflinePolicy, Resume};
 use crate::pull_request_id::PullRequestId;
+use crate::spending::JobCharge;
 use crate::task::Task;
 use crate::time::Timestamp;
 use crate::trace::TraceId;
@@ -192,6 +193,9 @@ pub struct Job {
     pub push_until: Option<Timestamp>,
     pub policy: JobPolicy,
     pub reserved: Option<Reservation>,
+    /// Its part in the spending of its ticket or pull request, if that is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charged: Option<JobCharge>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub spent_usd_micros: u64,
     pub context: String,

@@ -57,6 +57,7 @@ pub mod schedule;
 pub mod secret;
 pub mod select;
 pub mod setting_fault;
+pub mod spending;
 pub mod sweep;
 pub mod task;
 pub mod task_stop;

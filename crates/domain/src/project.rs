@@ -9,7 +9,7 @@ pub use check::validate_change;
 pub use columns::ColumnChange;
 
 use crate::agent::{Agent, ModelSecrets};
-use crate::budget::Budget;
+use crate::budget::{Budget, MAX_USD_MICROS, format_usd};
 use crate::checks::{Checks, CommandOverrides, Setup};
 use crate::commands::CommandPolicy;
 use crate::commits::CommitSettings;
@@ -251,7 +251,14 @@ pub struct Limits {
     pub unclaimed_secs: u64,
     /// Jobs of the project that run at once; further ones wait. None means no limit.
     pub running_jobs: Option<u32>,
+    /// Money that all jobs of a ticket may use; at least `budget.usd_micros_per_job` applies. Null means no limit.
+    /// Units: millionths of a US dollar.
+    pub ticket_usd_micros: Option<u64>,
+    /// Jobs that a ticket may have. Null means no limit.
+    pub ticket_jobs: Option<u32>,
 }
+
+const DEFAULT_TICKET_USD_MICROS: u64 = 50_000_000;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -264,6 +271,8 @@ impl Default for Limits {
             input_secs: DEFAULT_SUSPENSION_LIMIT.as_secs(),
             unclaimed_secs: DEFAULT_UNCLAIMED_LIMIT.as_secs(),
             running_jobs: None,
+            ticket_usd_micros: Some(DEFAULT_TICKET_USD_MICROS),
+            ticket_jobs: Some(20),
         }
     }
 }
@@ -380,12 +389,15 @@ impl Settings {
         let (requeues, turns) = (Some(u64::from(limits.requeues)), limits.turns.map(u64::from));
         let running = limits.running_jobs.map(u64::from);
         let cost_rule = "use $0.01 to $1,000 (10000 to 1000000000 millionths), or no limit";
+        let ticket_rule = "use $0.01 to $1,000,000 (10000 to 1000000000000 millionths), or no limit";
         for (pointer, limit, allowed, rule) in [
             ("/limits/wall_secs", Some(limits.wall_secs), 60..=86_400, "use 60 to 86400 seconds (24 hours)"),
             ("/limits/stall_secs", Some(limits.stall_secs), 10..=86_400, "use 10 to 86400 seconds (24 hours)"),
             ("/limits/requeues", requeues, 0..=10, "use 0 to 10"),
             ("/limits/cost_usd_micros", limits.cost_usd_micros, 10_000..=1_000_000_000, cost_rule),
             ("/analysis/cost_usd_micros", Some(self.analysis.cost_usd_micros), 10_000..=1_000_000_000, cost_rule),
+            ("/limits/ticket_usd_micros", limits.ticket_usd_micros, 10_000..=MAX_USD_MICROS, ticket_rule),
+            ("/limits/ticket_jobs", limits.ticket_jobs.map(u64::from), 1..=10_000, "use 1 to 10000, or no limit"),
             ("/limits/turns", turns, 1..=10_000, "use 1 to 10000, or no limit"),
             ("/limits/running_jobs", running, 1..=u64::from(MAX_PROJECT_LIMIT), "use 1 to 500, or no limit"),
             (
@@ -400,6 +412,14 @@ impl Settings {
             if limit.is_some_and(|limit| !allowed.contains(&limit)) {
                 return fault(pointer, rule);
             }
+        }
+        // The default does not fail: the reservation of a job applies if it is more.
+        let is_low = |limit| limit != DEFAULT_TICKET_USD_MICROS && limit < self.budget.usd_micros_per_job;
+        if limits.ticket_usd_micros.is_some_and(is_low) {
+            return fault(
+                "/limits/ticket_usd_micros",
+                format!("use at least the reservation of one job, {}", format_usd(self.budget.usd_micros_per_job)),
+            );
         }
         let needed = self.overflow_after_secs + MIN_UNCLAIMED_SECS;
         if self.compute == Compute::RunnersThenFargate && limits.unclaimed_secs < needed {

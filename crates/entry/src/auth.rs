@@ -16,6 +16,7 @@ use pullyard_domain::comment::Editor;
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::Fence;
 use pullyard_domain::naming::ProjectChange;
+use pullyard_domain::spending::RaiseRight;
 use pullyard_store::{Scope, Token, TokenKind};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -88,6 +89,10 @@ impl<S> Caller<S> {
     /// A change of this project by the caller.
     pub fn change_of<'a>(&'a self, project: &'a ProjectId) -> ProjectChange<'a> {
         ProjectChange { project, caller: self.projects() }
+    }
+
+    pub fn raise_right(&self) -> RaiseRight {
+        if self.is_admin { RaiseRight::Admin } else { RaiseRight::Jobs }
     }
 
     pub fn editor(&self) -> Editor {

@@ -124,7 +124,7 @@ pub fn check_link(request: &LinkPullRequest) -> Result<(), FieldError> {
     check_pull_request(request.number)
 }
 
-fn check_pull_request(number: u64) -> Result<(), FieldError> {
+pub fn check_pull_request(number: u64) -> Result<(), FieldError> {
     let is_in_range = (1..=PULL_REQUEST).contains(&number);
     if is_in_range { Ok(()) } else { fault("/number", format!("use 1 to {PULL_REQUEST}")) }
 }

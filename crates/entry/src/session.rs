@@ -7,6 +7,7 @@ use pullyard_control::{Error, SessionCookie, load_valid_token};
 use pullyard_domain::access::{Object, check_access, has_scope};
 use pullyard_domain::comment::Editor;
 use pullyard_domain::id::ProjectId;
+use pullyard_domain::spending::RaiseRight;
 use pullyard_store::Scope;
 use std::collections::BTreeSet;
 
@@ -43,6 +44,10 @@ impl Visitor {
 
     pub fn may_administer(&self) -> bool {
         self.may(Scope::Admin)
+    }
+
+    pub fn raise_right(&self) -> RaiseRight {
+        if self.may_administer() { RaiseRight::Admin } else { RaiseRight::Jobs }
     }
 
     pub fn editor(&self) -> Editor {

@@ -137,6 +137,7 @@ impl World {
             ticket: Some(ticket.clone()),
             repository: RepositoryFact::Connected(Box::new(repository())),
             usage: DailyUsage::zero(Day::containing(at(100))),
+            spending: None,
             labels: Default::default(),
         };
         let decision = decide(&event, &facts);

@@ -57,6 +57,31 @@ pub struct ReviewPullRequest {
     pub model: Option<String>,
 }
 
+/// Body of `POST /v1/pulls/raise`: raises the limits of a pull request's ticket, or of a pull request without one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RaisePullRequest {
+    /// Project.
+    pub project: ProjectId,
+    /// Connected repository.
+    pub repository: RepositoryName,
+    /// Number.
+    #[schemars(range(min = 1, max = limits::PULL_REQUEST))]
+    pub number: u64,
+    /// Forge; required only if several have a repository of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integration: Option<IntegrationId>,
+    /// Money in addition to `limits.ticket_usd`. Units: millionths of a US dollar.
+    #[serde(default)]
+    pub usd_micros: u64,
+    /// Jobs in addition to `limits.ticket_jobs`.
+    #[serde(default)]
+    pub jobs: u32,
+    /// Time until the raise ends, at most 30 days (default: 7 days). Units: seconds.
+    #[serde(default = "crate::ticket::default_raise_secs")]
+    pub for_secs: u64,
+}
+
 /// Body of `PUT /v1/pulls/link`. Reviews of the pull request then start jobs of the ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -77,7 +77,7 @@ impl Section {
             Self::Columns => ["columns", "Columns", "The board, from left to right"],
             Self::Flow => ["flow", "Workflow", "How tickets start jobs"],
             Self::Agent => ["agent", "Agent and model", "Defaults for new jobs"],
-            Self::Limits => ["limits", "Limits", "Per job"],
+            Self::Limits => ["limits", "Limits", "Per job and per ticket"],
             Self::Checks => ["checks", "Checks", "Commands around the agent"],
             Self::Budgets => ["budgets", "Budgets", "Per project and day (UTC)"],
             Self::Compute => ["compute", "Compute", "Where jobs run"],

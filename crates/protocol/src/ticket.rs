@@ -112,6 +112,62 @@ impl MoveTicket {
     }
 }
 
+/// Body of `POST /v1/tickets/{key}/raises?project=P`: raises the limits of a ticket for a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RaiseLimit {
+    /// Money in addition to `limits.ticket_usd`. Units: millionths of a US dollar.
+    #[serde(default)]
+    pub usd_micros: u64,
+    /// Jobs in addition to `limits.ticket_jobs`.
+    #[serde(default)]
+    pub jobs: u32,
+    /// Time until the raise ends, at most 30 days (default: 7 days). A job keeps the money that it reserved. Units: seconds.
+    #[serde(default = "default_raise_secs")]
+    pub for_secs: u64,
+}
+
+pub(crate) fn default_raise_secs() -> u64 {
+    pullyard_domain::spending::DEFAULT_RAISE_TIME.as_secs()
+}
+
+/// The use of the limits of a ticket, or of a pull request without a ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct LimitUse {
+    /// The ticket, or the name of the pull request.
+    pub subject: String,
+    /// Use and limits in one line.
+    pub sentence: String,
+    /// Money of ended jobs. Units: millionths of a US dollar.
+    pub spent_usd_micros: u64,
+    /// Money that running jobs may spend. Units: millionths of a US dollar.
+    pub reserved_usd_micros: u64,
+    /// Limit with the raises in force. Units: millionths of a US dollar.
+    pub limit_usd_micros: Option<u64>,
+    /// Jobs, without those that ended before an agent worked.
+    pub jobs: u32,
+    /// Limit with the raises in force.
+    pub max_jobs: Option<u32>,
+    /// Attempts of ended jobs.
+    pub attempts: u32,
+    /// Raises in force.
+    pub raises: Vec<LimitRaise>,
+}
+
+/// A raise in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct LimitRaise {
+    /// The name of the token.
+    pub by: String,
+    /// Units: millionths of a US dollar.
+    pub usd_micros: u64,
+    /// Jobs.
+    pub jobs: u32,
+    /// Its end.
+    #[serde(with = "WireTime")]
+    pub until: Timestamp,
+}
+
 /// Body of `PATCH /v1/tickets/{key}?project=P`. Absent fields stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -32,6 +32,7 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::review::Review;
 use pullyard_domain::runner::{Profile, Runner};
 use pullyard_domain::select::ClassRequirements;
+use pullyard_domain::spending::Spending;
 use pullyard_domain::text::percent_encode;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
@@ -61,6 +62,9 @@ pub(crate) trait Item: Serialize + DeserializeOwned {
         None
     }
 
+    /// Paths of fields whose null is stored, because their absence means a default.
+    const STORED_NULLS: &'static [[&'static str; 3]] = &[];
+
     fn condition_attributes(&self) -> Vec<(&'static str, AttributeValue)> {
         Vec::new()
     }
@@ -70,6 +74,13 @@ pub(crate) fn encode<T: Item>(value: &T) -> Result<Attributes, Error> {
     let key = value.key();
     let mut item: Attributes = serde_dynamo::to_item(value).map_err(|error| Error::corrupt(&key, error))?;
     drop_nulls(&mut item);
+    for [outer, inner, name] in T::STORED_NULLS {
+        if let Some(AttributeValue::M(outer)) = item.get_mut(*outer)
+            && let Some(AttributeValue::M(inner)) = outer.get_mut(*inner)
+        {
+            inner.entry((*name).to_owned()).or_insert(AttributeValue::Null(true));
+        }
+    }
     if let Some(due) = value.work_row() {
         let (partition, order) = match due {
             Due::At(at) => (key::due_partition(due::shard(&key.pk)), at.millis()),
@@ -206,6 +217,12 @@ impl Item for Ticket {
     }
 }
 
+impl Item for Spending {
+    fn key(&self) -> Key {
+        key::spending(&self.project, &self.of)
+    }
+}
+
 impl Item for Comment {
     fn key(&self) -> Key {
         key::comment(&self.project, &self.ticket, self.number)
@@ -234,6 +251,9 @@ impl Item for Review {
 }
 
 impl Item for Project {
+    const STORED_NULLS: &'static [[&'static str; 3]] =
+        &[["settings", "limits", "ticket_usd_micros"], ["settings", "limits", "ticket_jobs"]];
+
     fn key(&self) -> Key {
         key::project(&self.id)
     }

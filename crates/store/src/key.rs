@@ -11,6 +11,7 @@ use pullyard_domain::id::{
 };
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::schedule::ScheduleId;
+use pullyard_domain::spending::SpentOn;
 use pullyard_domain::template::TemplateId;
 use pullyard_domain::text::percent_encode;
 use pullyard_domain::time::Timestamp;
@@ -90,6 +91,15 @@ pub(crate) fn ticket_look(project: &ProjectId, key: &TicketKey) -> Key {
 
 pub(crate) fn host(host: &str) -> Key {
     Key::new(format!("HOST#{}", percent_encode(host)), "HOST")
+}
+
+/// Beside its ticket or pull request, and never deleted.
+pub(crate) fn spending(project: &ProjectId, of: &SpentOn) -> Key {
+    let beside = match of {
+        SpentOn::Ticket(key) => ticket(project, key),
+        SpentOn::PullRequest(id) => pull_request(id),
+    };
+    Key { sk: "SPENT".into(), ..beside }
 }
 
 pub(crate) fn comment(project: &ProjectId, key: &TicketKey, number: u32) -> Key {

@@ -13,20 +13,21 @@ macro_rules! explain {
 pub(crate) mod run;
 
 use pullyard_control::review::PullRequestView;
-use pullyard_control::{Answer, JobView, RevisedPullRequest, TicketView};
+use pullyard_control::{Answer, JobView, RevisedPullRequest, SpendingView, TicketView};
 use pullyard_domain::comment;
 use pullyard_domain::due;
 use pullyard_domain::explanation;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{self as domain, AttemptEnd, Placement};
 use pullyard_domain::pull_request;
+use pullyard_domain::spending;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, ReviewSubject};
 use pullyard_protocol::job::{self, Cancel, Explanation, Job, Pause, Question};
 use pullyard_protocol::pull_request::{AgentReview, AgentReviews, PullRequest};
-use pullyard_protocol::ticket::{Comment, Ticket};
+use pullyard_protocol::ticket::{Comment, LimitRaise, LimitUse, Ticket};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -196,6 +197,26 @@ pub(crate) fn ticket(view: TicketView) -> Ticket {
 pub(crate) fn comment(comment: comment::Comment) -> Comment {
     let comment::Comment { number, author, text, created, edited, .. } = comment;
     Comment { number, author, text, created, edited }
+}
+
+pub(crate) fn limit_use(view: SpendingView) -> LimitUse {
+    let SpendingView { subject, spending, limits, raises } = view;
+    LimitUse {
+        subject,
+        sentence: spending.describe(&limits),
+        spent_usd_micros: spending.spent_usd_micros,
+        reserved_usd_micros: spending.taken_usd_micros.saturating_sub(spending.spent_usd_micros),
+        limit_usd_micros: limits.usd_micros,
+        jobs: spending.jobs,
+        max_jobs: limits.jobs,
+        attempts: spending.attempts,
+        raises: raises.into_iter().map(limit_raise).collect(),
+    }
+}
+
+fn limit_raise(raise: spending::Raise) -> LimitRaise {
+    let spending::Raise { by, usd_micros, jobs, until, .. } = raise;
+    LimitRaise { by, usd_micros, jobs, until }
 }
 
 pub(crate) fn pull_request(view: PullRequestView) -> PullRequest {

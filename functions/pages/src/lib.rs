@@ -55,6 +55,7 @@ pub fn router(ctx: Context) -> Router {
         .route("/tickets/{key}", get(tickets::show))
         .route("/tickets/{key}/edit", post(tickets::edit))
         .route("/tickets/{key}/move", post(tickets::move_ticket))
+        .route("/tickets/{key}/raise", post(tickets::raise))
         .route("/tickets/{key}/comments", post(tickets::add_comment))
         .route("/tickets/{key}/comments/{comment}/edit", post(tickets::edit_comment))
         .route("/jobs/{job}", get(job::log_tab::show_job))

@@ -5,11 +5,13 @@ mod comments;
 mod edit;
 mod new;
 mod page;
+mod raise;
 
 pub(crate) use comments::{add as add_comment, edit as edit_comment};
 pub(crate) use edit::edit;
 pub(crate) use new::{TicketForm, create, create_ticket, show_form};
 pub(crate) use page::{render_refusal, show};
+pub(crate) use raise::raise;
 
 use crate::frame::own_path;
 use crate::prelude::*;

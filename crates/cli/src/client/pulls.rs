@@ -8,12 +8,15 @@ pub(crate) use review::{Resolve, Review};
 pub(crate) use revise::Revise;
 
 use super::pages::hint_more;
+use super::raise::{self, RaiseArgs};
 use super::refresh::show_list;
 use crate::client::prelude::*;
 use pullyard_domain::id::{IntegrationId, TicketKey};
 use pullyard_protocol::pull_request::{
     AgentReviews, LinkPullRequest, PULL_REQUEST_NAME_HELP, PullRequestName, PullRequestPage, PullRequestQuery,
+    RaisePullRequest,
 };
+use pullyard_protocol::ticket::RaiseLimit;
 
 /// List open pull requests and the state of their reviews.
 #[derive(clap::Args)]
@@ -30,6 +33,22 @@ pub(crate) struct Pulls {
 #[derive(Subcommand)]
 enum Command {
     List(List),
+    Raise(Raise),
+}
+
+/// Raise the money or the jobs that a pull request's ticket may use.
+///
+/// A pull request without a ticket, which only agents reviewed, has limits of its own. Without the scope admin, all
+/// raises in force add up to at most the limit itself.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard pulls raise acme/app#7 --usd 20
+  pullyard pulls raise '#7' --jobs 5 --for 2d")]
+struct Raise {
+    #[command(flatten)]
+    which: PullRequestArgs,
+    #[command(flatten)]
+    raise: RaiseArgs,
 }
 
 /// List the open pull requests that are linked to the project's tickets or that agents review.
@@ -92,6 +111,7 @@ impl Pulls {
             Some(Command::List(list)) => {
                 List { after: list.after.or(self.list.after), watch: list.watch || self.list.watch }
             }
+            Some(Command::Raise(raise)) => return raise.run(session).await,
             None => self.list,
         };
         let project = session.project().await?;
@@ -101,6 +121,15 @@ impl Pulls {
             Ok(page)
         };
         show_list(session, watch, load, |page| show(session, page)).await
+    }
+}
+
+impl Raise {
+    async fn run(self, session: &Session) -> Result<(), CliError> {
+        let PullRequestQuery { project, repository, number, integration } = self.which.resolve(session).await?;
+        let RaiseLimit { usd_micros, jobs, for_secs } = self.raise.to_request();
+        let request = RaisePullRequest { project, repository, number, integration, usd_micros, jobs, for_secs };
+        raise::show(session, &session.api.raise_pull_request(&request, Some(&self.raise.key())).await?)
     }
 }
 

@@ -5,6 +5,7 @@ mod comments;
 
 use super::open;
 use super::pages::hint_more;
+use super::raise::{self, RaiseArgs};
 use super::refresh::show_list;
 use crate::client::prelude::*;
 use answer::{Change, print_answer, print_move};
@@ -110,6 +111,18 @@ enum Command {
         #[arg(long, conflicts_with = "before")]
         last: bool,
     },
+    /// Raise the money or the jobs that a ticket may use.
+    ///
+    /// Without the scope admin, all raises in force add up to at most the limit itself.
+    #[command(after_help = "Examples:
+  pullyard tickets raise DEMO-1 --usd 20
+  pullyard tickets raise DEMO-1 --usd 10 --jobs 5 --for 2d")]
+    Raise {
+        /// Ticket key.
+        key: TicketKey,
+        #[command(flatten)]
+        raise: RaiseArgs,
+    },
     /// Repeat a failed write to the ticket's tool now.
     #[command(after_help = "Examples:\n  pullyard tickets sync APP-17")]
     Sync {
@@ -169,6 +182,10 @@ impl Tickets {
                 let to = MoveTicket { status, before, last };
                 let moved = session.api.move_ticket(&project, &key, &to, Some(&request_key)).await?;
                 print_move(session, moved, &to)
+            }
+            Command::Raise { key, raise } => {
+                let request = raise.to_request();
+                raise::show(session, &session.api.raise_ticket(&project, &key, &request, Some(&raise.key())).await?)
             }
             Command::Sync { key } => {
                 let ticket = session.api.sync_ticket(&project, &key).await?;

@@ -85,7 +85,7 @@ impl Tokens {
     }
 }
 
-fn parse_duration(text: &str) -> Result<u64, String> {
+pub(super) fn parse_duration(text: &str) -> Result<u64, String> {
     let secs = format::parse_seconds(text, "mhd").filter(|secs| *secs > 0);
     secs.ok_or_else(|| "write it as 90d, 12h or 30m".into())
 }

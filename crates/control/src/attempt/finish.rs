@@ -55,7 +55,7 @@ pub async fn finish_attempt(ctx: &Context, fence: &Fence, finish: &Finish) -> Re
                 }
             }
         }
-        let ended = match job.finish(fence, &finish.id, finish.end.clone(), now) {
+        let ended = match job.finish(fence, &finish.id, job.name_limit_of(finish.end.clone()), now) {
             Ok(ended) => ended.with_cost(finish.spent_usd_micros.unwrap_or(0)),
             Err(TransitionRefusal::AlreadyDone) => return Ok(job.status),
             Err(TransitionRefusal::LeaseLost) => {

@@ -1,6 +1,6 @@
 //! Creates a job at a user's request: for a ticket, from a prompt, or both.
 
-use crate::facts::{load_repository_fact, load_repository_of_retry, load_usage_today};
+use crate::facts::{load_repository_fact, load_repository_of_retry, load_spending_fact, load_usage_today};
 use crate::jobs::new_job::{NewJob, write_new_job};
 use crate::requester::{Requester, find_first_result, new_request};
 use crate::tickets::move_ticket::{Answer, named_job};
@@ -16,6 +16,7 @@ use pullyard_domain::job::{Job, JobKind, KindSpec, Priority, Publishes};
 use pullyard_domain::plan::{BRANCH_RULE, is_base, is_branch};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::select::{check_labels, required_labels};
+use pullyard_domain::spending::SpentOn;
 use pullyard_store::{Request, Write};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeSet;
@@ -161,8 +162,10 @@ async fn decide_request_once(
         None => load_repository_fact(ctx, &project, name).await?,
     };
     let today = load_usage_today(ctx, Some(&project), now).await?;
+    let of = request.ticket.clone().map(SpentOn::Ticket);
+    let spending = load_spending_fact(ctx, Some(&project), of, None, now).await?;
     let refusal = match &ticket {
-        Some((ticket, _)) => decide_request(&project, ticket, &fact, &today),
+        Some((ticket, _)) => decide_request(&project, ticket, &fact, &today, spending.as_ref()),
         None => decide_without_ticket(&project, &fact, &today, request)?,
     };
     let reason = refusal.unwrap_or_else(|| Reason::Accepted { job: id.clone() });

@@ -13,6 +13,7 @@ use pullyard_domain::outcome::{
 use pullyard_domain::output::JobOutput;
 use pullyard_domain::project::{Project, Settings};
 use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::spending::Spending;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Error as StoreError, JobWrite, RunnerCondition, Write};
@@ -66,6 +67,7 @@ pub(crate) async fn write_end(
         Some(refund) if ctx.store.load_budget(&refund.project, refund.day).await?.is_some() => Some(refund),
         _ => None,
     };
+    let spending = load_settled_spending(ctx, ended).await?;
     let write = ctx
         .store
         .write_job(&JobWrite {
@@ -77,6 +79,7 @@ pub(crate) async fn write_end(
             pull_request: pull_request.as_ref(),
             analysis: analysis.as_ref(),
             refund: refund.as_ref(),
+            spending: spending.as_ref(),
             input: None,
             notice: notice.as_ref(),
             runner: parts.runner.unwrap_or(RunnerCondition::Exists),
@@ -116,6 +119,13 @@ pub(crate) async fn write_end(
         .await;
     }
     Ok(write)
+}
+
+/// Loads the spending that the ended job counted in, and replaces its reservation by its cost.
+async fn load_settled_spending(ctx: &Context, ended: &Job) -> Result<Option<Spending>, Error> {
+    let Some(charge) = ended.ended_charge() else { return Ok(None) };
+    let stored = ctx.store.load_spending(&ended.project, &charge.of).await?;
+    Ok(stored.map(|spending| spending.settle(ended, charge)))
 }
 
 /// Loads the ticket that the job locks, and applies `change`. Also updates its card, because the board is in the table

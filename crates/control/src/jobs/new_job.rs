@@ -7,7 +7,7 @@ use pullyard_domain::checks::JobCommands;
 use pullyard_domain::commits::Author;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
-use pullyard_domain::id::JobId;
+use pullyard_domain::id::{JobId, TicketKey};
 use pullyard_domain::job::{
     AgentWrites, Job, JobKind, JobPlan, JobStatus, Placement, Priority, PullRequestUnderReview, RevisionPlan,
     plan_analysis, plan_for_ticket, plan_reading, plan_review, plan_revision, plan_without_ticket, to_retry,
@@ -20,6 +20,7 @@ use pullyard_domain::prompt::step::StepContext;
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::run::Run;
 use pullyard_domain::select::{ClassRequirements, required_labels};
+use pullyard_domain::spending::{Spending, SpendingLimits};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{JobCreation, Request, TicketCreation, Write};
@@ -100,9 +101,14 @@ pub(crate) async fn write_new_job(
     request: Option<&Request>,
 ) -> Result<Write, Error> {
     let budget = &new.project.settings.budget;
+    let limits = SpendingLimits::from(&new.project.settings);
     // Boxed, because the future is large and this one is part of many.
-    let plan = Box::pin(plan_job(ctx, new)).await?;
+    let mut plan = Box::pin(plan_job(ctx, new)).await?;
     let charge = budget.charge(&plan.job);
+    let linked = plan.pull_request.as_ref().and_then(|linked| linked.ticket.clone());
+    let ChargeResult::Room(spending) = charge_spending(ctx, &mut plan.job, linked.as_ref(), &limits).await? else {
+        return Ok(Write::Stale);
+    };
     let creation = JobCreation {
         job: &plan.job,
         ticket: plan.ticket.as_ref(),
@@ -110,6 +116,7 @@ pub(crate) async fn write_new_job(
         analysis: plan.analysis.as_ref(),
         delivery: Some(entry),
         charge: charge.as_ref(),
+        spending: spending.as_ref(),
         request,
     };
     let write = ctx.store.create_job(&creation).await?;
@@ -128,18 +135,58 @@ pub(crate) async fn write_new_ticket_and_job(
     request: Option<&Request>,
 ) -> Result<Write, Error> {
     let budget = &new.project.settings.budget;
+    let limits = SpendingLimits::from(&new.project.settings);
     let text = new.ticket.map(|(_, text)| text);
-    let plan = Box::pin(plan_job(ctx, new)).await?;
+    let mut plan = Box::pin(plan_job(ctx, new)).await?;
     let charge = budget.charge(&plan.job);
+    let ChargeResult::Room(spending) = charge_spending(ctx, &mut plan.job, None, &limits).await? else {
+        return Ok(Write::Stale);
+    };
     let (Some(ticket), Some(text)) = (&plan.ticket, text) else {
         return Err(Error::Inconsistent("a new ticket's job has no ticket".into()));
     };
-    let creation = TicketCreation { ticket, text, delivery, job: Some(&plan.job), charge: charge.as_ref(), request };
+    let creation = TicketCreation {
+        ticket,
+        text,
+        delivery,
+        job: Some(&plan.job),
+        charge: charge.as_ref(),
+        spending: spending.as_ref(),
+        request,
+    };
     let write = ctx.store.create_ticket(&creation).await?;
     if write == Write::Applied {
         send_new_job_hints(ctx, &plan).await;
     }
     Ok(write)
+}
+
+/// Whether the limits of a job's ticket have room for it.
+pub(crate) enum ChargeResult {
+    /// The spending with the job. `None` without limits.
+    Room(Option<Spending>),
+    /// Another job took the rest since the decision. The caller decides again, and its guard refuses.
+    Full,
+}
+
+/// Reserves money for a new job from the limits of its ticket or pull request. Loads them here, after the decision, so
+/// that no caller can create a job without them. `linked`: the ticket of the job's pull request.
+pub(crate) async fn charge_spending(
+    ctx: &Context,
+    job: &mut Job,
+    linked: Option<&TicketKey>,
+    limits: &SpendingLimits,
+) -> Result<ChargeResult, Error> {
+    let Some(of) = job.spent_on(linked).filter(|_| limits.has_limit()) else { return Ok(ChargeResult::Room(None)) };
+    let stored = ctx.store.load_spending(&job.project, &of).await?;
+    let spending = stored.unwrap_or_else(|| Spending::new(job.project.clone(), of));
+    Ok(match spending.reserve(limits, job.kind.spec().writes, job.created) {
+        Some((next, charge)) => {
+            job.charged = Some(charge);
+            ChargeResult::Room(Some(next))
+        }
+        None => ChargeResult::Full,
+    })
 }
 
 /// Plans the job of a step, which its run creates.

@@ -40,6 +40,7 @@ pub(crate) async fn write_suspension(
             pull_request: None,
             analysis: None,
             refund: None,
+            spending: None,
             input: parts.input,
             notice: notice.as_ref(),
             runner: parts.runner.unwrap_or(RunnerCondition::Exists),

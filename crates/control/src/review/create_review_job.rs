@@ -1,6 +1,6 @@
 //! Creates the revise job of a review, and sends its hints.
 
-use crate::jobs::new_job::create_class;
+use crate::jobs::new_job::{ChargeResult, charge_spending, create_class};
 use crate::{Context, Error};
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
@@ -10,6 +10,7 @@ use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::Review;
 use pullyard_domain::select::required_labels;
+use pullyard_domain::spending::SpendingLimits;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{ReviewTrigger, Write};
@@ -47,9 +48,13 @@ pub(super) async fn create_review_job(ctx: &Context, new: NewReviewJob<'_>) -> R
         now: new.now,
     };
     let revision = RevisionPlan { review: &new.review.id, head: None };
-    let (job, ticket, pull_request) = plan_revision(&plan, ticket, new.pull_request, revision);
+    let (mut job, ticket, pull_request) = plan_revision(&plan, ticket, new.pull_request, revision);
     create_class(ctx, &job, repository, labels).await?;
     let charge = project.settings.budget.charge(&job);
+    let limits = SpendingLimits::from(&project.settings);
+    let ChargeResult::Room(spending) = charge_spending(ctx, &mut job, None, &limits).await? else {
+        return Ok(Write::Stale);
+    };
     let trigger = ReviewTrigger {
         job: &job,
         ticket: &ticket,
@@ -57,6 +62,7 @@ pub(super) async fn create_review_job(ctx: &Context, new: NewReviewJob<'_>) -> R
         review: &new.review,
         delivery: new.delivery,
         charge: charge.as_ref(),
+        spending: spending.as_ref(),
     };
     let write = ctx.store.create_review_job(&trigger).await?;
     if write == Write::Applied {

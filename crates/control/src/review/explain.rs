@@ -130,6 +130,7 @@ fn depends_on_state(reason: &Reason) -> bool {
         Reason::RetriggerDisabled { .. }
             | Reason::ProjectHeld { .. }
             | Reason::BudgetExhausted { .. }
+            | Reason::TicketLimit { .. }
             | Reason::RepositoryNotIntegrated { .. }
             | Reason::NoLinkedTicket { .. }
             | Reason::TicketInactive { .. }

@@ -1,6 +1,6 @@
 //! Loads the facts of a decision about a review.
 
-use crate::facts::load_usage_today;
+use crate::facts::{load_spending_fact, load_usage_today};
 use crate::{Context, Error};
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::forge::Integration;
@@ -9,6 +9,7 @@ use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::pull_request::{AgentReviews, PullRequest};
 use pullyard_domain::review::guard::{AgentReviewFacts, ReviewFacts, StoredResult, TicketFacts};
 use pullyard_domain::review::{Permission, PullRequestSnapshot, Review, ReviewEvent, ReviewState, resolve_absorbed};
+use pullyard_domain::spending::SpentOn;
 use pullyard_domain::ticket::Ticket;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +131,13 @@ pub(super) async fn load_facts(
     let linked_state = pull_request.as_ref().filter(|linked| linked.updated_at > Some(event.pull_request.updated_at));
     let now = ctx.clock.now();
     let today = load_usage_today(ctx, location.project.as_ref(), now).await?;
+    let of = match (&ticket, event.asks.is_agent_review()) {
+        (Some(ticket), _) => Some(SpentOn::Ticket(ticket.key.clone())),
+        (None, true) => Some(SpentOn::PullRequest(id.clone())),
+        (None, false) => None,
+    };
+    let label = event.pull_request.label();
+    let spending = load_spending_fact(ctx, location.project.as_ref(), of, Some(&label), now).await?;
     let facts = ReviewFacts {
         now,
         asks: event.asks.clone(),
@@ -149,6 +157,7 @@ pub(super) async fn load_facts(
         ticket: ticket_facts(location.project.as_ref(), ticket.as_ref(), pull_request.as_ref()),
         revised: pull_request.as_ref().and_then(|linked| linked.revised.clone()),
         today,
+        spending,
         agent_review: agent_review_facts(event, pull_request.as_ref()),
     };
     Ok(LoadedFacts {

@@ -3,7 +3,7 @@
 use super::create_review_job::{NewReviewJob, create_review_job, send_revision_hints};
 use super::facts::ticket_facts;
 use super::show_decision::show_decision;
-use crate::facts::load_usage_today;
+use crate::facts::{load_spending_fact, load_usage_today};
 use crate::tickets::settle_ticket::StepResult;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
@@ -15,6 +15,7 @@ use pullyard_domain::review::settle::{
     MAX_ABSORBED, Settlement, combined_action, newest_review, reviews_to_settle, settle,
 };
 use pullyard_domain::review::{Permission, Review, ReviewState};
+use pullyard_domain::spending::SpentOn;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Conclusion, Write};
@@ -140,6 +141,8 @@ async fn load_facts(
         return Err(Error::Inconsistent(format!("{id} has no name")));
     };
     let now = ctx.clock.now();
+    let of = SpentOn::Ticket(ticket.key.clone());
+    let spending = load_spending_fact(ctx, Some(project), Some(of), None, now).await?;
     Ok(Some(ReviewFacts {
         now,
         asks: combined_action(pending),
@@ -158,6 +161,7 @@ async fn load_facts(
         ticket: ticket_facts(Some(project), Some(ticket), ours),
         revised: linked.and_then(|linked| linked.revised.clone()),
         today: load_usage_today(ctx, Some(project), now).await?,
+        spending,
         agent_review: None,
     }))
 }

@@ -26,6 +26,7 @@ pub(super) fn is_shown_to_users(reason: &Reason) -> bool {
             | Reason::HeldWithOthers { .. }
             | Reason::ProjectHeld { .. }
             | Reason::BudgetExhausted { .. }
+            | Reason::TicketLimit { .. }
     )
 }
 

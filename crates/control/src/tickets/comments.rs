@@ -1,9 +1,11 @@
 //! Comments of users on a ticket.
 
 use crate::requester::{Requester, find_first_result, new_request};
+use crate::tickets::raise_limit::{LimitRaise, RaisedSubject, raise_limit};
 use crate::{Context, Error};
 use pullyard_domain::comment::{Comment, Editor};
 use pullyard_domain::id::{EventId, ProjectId, TicketKey};
+use pullyard_domain::spending::{DEFAULT_RAISE_TIME, RaiseAmount, RaiseRight};
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{CommentCreation, Request, Write};
 
@@ -23,6 +25,8 @@ pub struct NewComment {
     pub key: TicketKey,
     pub text: String,
     pub caller: Requester,
+    /// The caller's right to raise limits, which the first line of a comment may do.
+    pub right: RaiseRight,
     pub request: Option<EventId>,
 }
 
@@ -64,12 +68,15 @@ pub async fn list_comments_of(ctx: &Context, ticket: &Ticket, before: Option<u32
     Ok(CommentPage { comments, next })
 }
 
-/// Writes: see `Store::create_comment`.
+/// Adds a comment. `/pullyard raise 20` as its first line raises the ticket's limits first, so that a refused raise
+/// leaves no comment.
+/// Writes: see `raise_limit` and `Store::create_comment`.
 /// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns the first comment.
 /// Errors: `NotFound` (ticket, or a comment that was deleted after an earlier call with the same key); `KeyReused`;
-/// `Denied` if the ticket can get no more comments; `Contended`.
+/// `Denied` if the ticket can get no more comments; `Invalid` for a refused raise; `Contended`.
 pub async fn add_comment(ctx: &Context, new: NewComment) -> Result<AddedComment, Error> {
-    let NewComment { project, key, text, caller, request } = new;
+    raise_by_comment(ctx, &new).await?;
+    let NewComment { project, key, text, caller, right: _, request } = new;
     let scope = format!("{} comments of {project}", caller.id);
     let request = new_request(scope, request, &(&key, &text), ctx.clock.now());
     let mut rounds = ctx.retries(&key);
@@ -96,6 +103,25 @@ pub async fn add_comment(ctx: &Context, new: NewComment) -> Result<AddedComment,
             return Ok(AddedComment::New(comment));
         }
         rounds.backoff().await?;
+    }
+}
+
+async fn raise_by_comment(ctx: &Context, new: &NewComment) -> Result<(), Error> {
+    let invalid = |fault| Error::Invalid { pointer: "/text", fault };
+    let Some(amount) = RaiseAmount::parse_comment(&new.text) else { return Ok(()) };
+    let RaiseAmount { usd_micros, jobs } = amount.map_err(invalid)?;
+    let raise = LimitRaise {
+        subject: RaisedSubject::Ticket(new.project.clone(), new.key.clone()),
+        usd_micros,
+        jobs,
+        duration: DEFAULT_RAISE_TIME,
+        right: new.right,
+        caller: new.caller.clone(),
+        key: new.request.as_ref().map(|key| format!("comment/{key}")),
+    };
+    match raise_limit(ctx, &raise).await {
+        Err(Error::Invalid { fault, .. }) => Err(invalid(fault)),
+        raised => raised.map(drop),
     }
 }
 

@@ -103,7 +103,8 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
             follow => {
                 let ticket = if follow == FollowUp::HoldEntry { ticket.hold_entry(event.entry()) } else { ticket };
                 let (ticket, text, delivery, request) = (&ticket, &text, &delivery, request.as_ref());
-                let creation = TicketCreation { ticket, text, delivery, job: None, charge: None, request };
+                let creation =
+                    TicketCreation { ticket, text, delivery, job: None, charge: None, spending: None, request };
                 ctx.store.create_ticket(&creation).await?
             }
         };

@@ -26,6 +26,7 @@ fn new_comment(world: &World, text: &str, request: Option<&str>) -> NewComment {
         key: key(),
         text: text.into(),
         caller: Requester { id: "t1".into(), name: "ana".into() },
+        right: pullyard_domain::spending::RaiseRight::Jobs,
         request: request.map(|request| EventId::new(request).unwrap()),
     }
 }

@@ -260,6 +260,7 @@ impl World {
             pull_request: None,
             analysis: None,
             charge: None,
+            spending: None,
             request: None,
         };
         assert_applied(self.ctx.store.create_job(&new).await);

@@ -5,8 +5,8 @@ use super::*;
 use crate::delivery::Source;
 use crate::facts::FirstDecision;
 use crate::fixtures::{
-    IN_PROGRESS, TODO, TRIGGER, entry, event, event_id, facts, job_id, key, project, project_id, repository, ticket_in,
-    time_at,
+    IN_PROGRESS, TODO, TRIGGER, entry, event, event_id, facts, job_id, key, project, project_id, repository,
+    spent_fact, ticket_in, time_at,
 };
 use crate::id::RepositoryName;
 use crate::project::Compute;
@@ -65,7 +65,7 @@ type Change = fn(&mut Case);
 
 /// A change per guard that makes it refuse. `not_trigger_status` is first and `unknown_project` last, because other
 /// changes read the values that these two set.
-const CONDITIONS: [(&str, Change); 14] = [
+const CONDITIONS: [(&str, Change); 15] = [
     ("not_trigger_status", |case| case.event.status = IN_PROGRESS.into()),
     ("repeat", |case| {
         case.facts.first_decision = first_answer(Reason::Accepted { job: job_id("j0") }, None);
@@ -84,6 +84,7 @@ const CONDITIONS: [(&str, Change); 14] = [
         case.settings_mut().budget.jobs_per_day = Some(3);
         case.facts.usage.jobs = 3;
     }),
+    ("ticket_limit", |case| case.facts.spending = Some(spent_fact())),
     ("ticket_without_repository", |case| {
         case.facts.repository = RepositoryFact::NotNamed;
     }),
@@ -129,7 +130,7 @@ fn check_accepted(case: &Case) {
 fn guards_are_in_the_published_order() {
     assert_eq!(
         guard_names().join(" "),
-        "unknown_project repeat stale_event echo unknown_status not_trigger_status status_unchanged auto_create_off job_active project_held budget_exhausted ticket_without_repository repository_not_integrated unusable_labels",
+        "unknown_project repeat stale_event echo unknown_status not_trigger_status status_unchanged auto_create_off job_active project_held budget_exhausted ticket_limit ticket_without_repository repository_not_integrated unusable_labels",
     );
 }
 
@@ -184,6 +185,7 @@ fn each_guard_refuses_with_its_reason_and_effect() {
         (Reason::JobActive { ticket: ticket.clone(), job: job_id("j0") }, QueueEntry),
         (Reason::ProjectHeld { project: project.clone(), who: "ann".into() }, HoldEntry),
         (job_budget_exhausted(), HoldEntry),
+        (spent_fact().refusal().unwrap(), UpdateTicket),
         (Reason::TicketWithoutRepository { ticket }, UpdateTicket),
         (Reason::RepositoryNotIntegrated { repo: other_repository(), project }, UpdateTicket),
     ] {
@@ -268,6 +270,7 @@ fn record_has_the_facts_of_the_decision() {
             held_by: Some("ann".into()),
             repository: Some(repository().name),
             today: None,
+            spending: None,
         }
     );
     assert_eq!(record_facts(&with_jobs_today(2).event, &with_jobs_today(2).facts).today.unwrap().jobs, 2);

@@ -95,6 +95,7 @@ pub(super) fn new_job(plan: &JobPlan<'_>, kind: JobKind, branch: String) -> Job 
             uses_runner_token: plan.repository.uses_runner_token(),
         },
         reserved: plan.settings.budget.reserve(plan.now),
+        charged: None,
         spent_usd_micros: 0,
         context: plan.context.clone(),
         failure: None,

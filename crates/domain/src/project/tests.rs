@@ -58,12 +58,13 @@ fn settings_that_would_loop_are_rejected() {
 #[test]
 fn limits_have_bounds() {
     type Limit = fn(&mut Limits, u64);
-    let limits: [(Limit, &str, u64, u64); 6] = [
+    let limits: [(Limit, &str, u64, u64); 7] = [
         (|limits, to| limits.wall_secs = to, "/limits/wall_secs", 60, 86_400),
         (|limits, to| limits.stall_secs = to, "/limits/stall_secs", 10, 86_400),
         (|limits, to| limits.cost_usd_micros = Some(to), "/limits/cost_usd_micros", 10_000, 1_000_000_000),
         (|limits, to| limits.turns = u32::try_from(to).ok(), "/limits/turns", 1, 10_000),
         (|limits, to| limits.unclaimed_secs = to, "/limits/unclaimed_secs", 900, 604_800),
+        (|limits, to| limits.ticket_jobs = u32::try_from(to).ok(), "/limits/ticket_jobs", 1, 10_000),
         (|limits, to| limits.input_secs = to, "/limits/input_secs", 60, 2_592_000),
     ];
     for (times, expected) in [(0, Ok(())), (10, Ok(())), (11, Err("/limits/requeues"))] {
@@ -74,6 +75,31 @@ fn limits_have_bounds() {
             check(|settings| limit(&mut settings.limits, to), expected);
         }
     }
+}
+
+#[test]
+fn ticket_limit_is_at_least_the_reservation_of_a_job() {
+    let pointer = "/limits/ticket_usd_micros";
+    for (limit, per_job, expected) in [
+        (9_999, 0, Err(pointer)),
+        (10_000, 10_000, Ok(())),
+        (1_000_000_000_000, 5_000_000, Ok(())),
+        (1_000_000_000_001, 5_000_000, Err(pointer)),
+        (4_999_999, 5_000_000, Err(pointer)),
+        // The default of a project that reserves more: its limit is the reservation.
+        (50_000_000, 60_000_000, Ok(())),
+    ] {
+        let change = |settings: &mut Settings| {
+            settings.limits.ticket_usd_micros = Some(limit);
+            settings.budget.usd_micros_per_job = per_job;
+        };
+        check(change, expected);
+    }
+    check(|settings| settings.limits.ticket_usd_micros = None, Ok(()));
+    let read = |text: &str| serde_json::from_str::<Settings>(text).unwrap().limits;
+    assert_eq!((read("{}").ticket_usd_micros, read("{}").ticket_jobs), (Some(50_000_000), Some(20)));
+    let none = read(r#"{"limits":{"ticket_usd_micros":null,"ticket_jobs":null}}"#);
+    assert_eq!((none.ticket_usd_micros, none.ticket_jobs), (None, None));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::decision::Reason;
 use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use crate::project::Settings;
 use crate::pull_request::{LastRevision, PullRequestState, REVISE_WINDOW, pull_request_label};
+use crate::spending::SpendingFact;
 use crate::ticket::{LastOutcome, MAX_DEFERRED};
 use crate::time::Timestamp;
 pub use agent_review::{AGENT_REVIEW_GUARDS, AgentReviewFacts};
@@ -37,6 +38,9 @@ pub struct ReviewFacts {
     pub ticket: Option<TicketFacts>,
     pub revised: Option<LastRevision>,
     pub today: DailyUsage,
+    /// The limits of the ticket or pull request and their use. `None` without limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spending: Option<SpendingFact>,
     /// For a request for a review by an agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_review: Option<AgentReviewFacts>,
@@ -110,7 +114,7 @@ pub enum DecisionStep {
 
 pub(crate) type ReviewGuard = fn(&ReviewFacts) -> Option<Reason>;
 
-pub const REVIEW_GUARDS: [(&str, ReviewGuard); 16] = [
+pub const REVIEW_GUARDS: [(&str, ReviewGuard); 17] = [
     ("repeat", repeat),
     ("duplicate_review", duplicate_review),
     ("unknown_project", unknown_project),
@@ -127,6 +131,7 @@ pub const REVIEW_GUARDS: [(&str, ReviewGuard); 16] = [
     ("rate_limited", rate_limited),
     ("project_held", project_held),
     ("budget_exhausted", budget_exhausted),
+    ("ticket_limit", ticket_limit),
 ];
 
 pub(crate) fn review_guards(asks: &RequestedAction) -> &'static [(&'static str, ReviewGuard)] {
@@ -305,6 +310,11 @@ pub(super) fn project_held(facts: &ReviewFacts) -> Option<Reason> {
 
 pub(super) fn budget_exhausted(facts: &ReviewFacts) -> Option<Reason> {
     facts.settings.as_ref()?.budget.refusal(&facts.project, &facts.today)
+}
+
+/// Does not wait, because only a raise changes it.
+pub(super) fn ticket_limit(facts: &ReviewFacts) -> Option<Reason> {
+    facts.spending.as_ref()?.refusal()
 }
 
 impl ReviewFacts {

@@ -89,6 +89,9 @@ pub fn settle(facts: &ReviewFacts, pending: &[&Review]) -> Settlement {
     if guard::project_held(facts).or_else(|| guard::budget_exhausted(facts)).is_some() {
         return Settlement::Hold;
     }
+    if let Some(reason) = guard::ticket_limit(facts) {
+        return refuse(reason);
+    }
     let mut older = others(&waiting);
     if older.is_empty() {
         return Settlement::Start { review: newest.id.clone(), job: newest.next_job_id() };

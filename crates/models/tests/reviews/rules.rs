@@ -312,6 +312,7 @@ fn facts(question: &DecisionFacts) -> ReviewFacts {
         }),
         revised: pull.revised,
         today: DailyUsage::zero(Day::containing(time(question.now))),
+        spending: None,
         agent_review: None,
     }
 }

@@ -5,9 +5,10 @@ use crate::analysis::{AnalysisItems, AnalysisList, AnalysisQuery, RequestAnalysi
 use crate::decision::Decision;
 use crate::delivery::{DeliveryPage, DeliveryQuery};
 use crate::pull_request::{
-    LinkPullRequest, PullRequest, PullRequestPage, PullRequestQuery, ReviewPullRequest, RevisePullRequest,
-    UnlinkedPullRequest,
+    LinkPullRequest, PullRequest, PullRequestPage, PullRequestQuery, RaisePullRequest, ReviewPullRequest,
+    RevisePullRequest, UnlinkedPullRequest,
 };
+use crate::ticket::LimitUse;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::text::percent_encode;
 use reqwest::Method;
@@ -68,6 +69,15 @@ impl ApiClient {
 
     pub async fn analysis_items(&self, query: &AnalysisQuery) -> Result<AnalysisItems, Error> {
         self.http.send(self.http.request(Method::GET, "/v1/analyses/items").query(query), RetryPolicy::Idempotent).await
+    }
+
+    /// Raises the limits of a pull request. Idempotent: by `idempotency_key`.
+    pub async fn raise_pull_request(
+        &self,
+        raise: &RaisePullRequest,
+        idempotency_key: Option<&str>,
+    ) -> Result<LimitUse, Error> {
+        self.http.post("/v1/pulls/raise", raise, idempotency_key).await
     }
 
     /// Filtered ledger entries of a project, newest first.

@@ -3,8 +3,8 @@
 use super::{ApiClient, Error, RetryPolicy};
 use crate::decision::Decision;
 use crate::ticket::{
-    Comment, CommentPage, CreateTicket, DeletedComment, DeletedTicket, EditTicket, MoveTicket, MovedTicket, Ticket,
-    TicketAnswer, TicketEvent, TicketPage, WriteComment,
+    Comment, CommentPage, CreateTicket, DeletedComment, DeletedTicket, EditTicket, LimitUse, MoveTicket, MovedTicket,
+    RaiseLimit, Ticket, TicketAnswer, TicketEvent, TicketPage, WriteComment,
 };
 use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::text::percent_encode;
@@ -34,6 +34,17 @@ impl ApiClient {
         idempotency_key: Option<&str>,
     ) -> Result<MovedTicket, Error> {
         self.http.post(&ticket_path(project, key, "/move"), to, idempotency_key).await
+    }
+
+    /// Raises the limits of a ticket. Idempotent: by `idempotency_key`.
+    pub async fn raise_ticket(
+        &self,
+        project: &ProjectId,
+        key: &TicketKey,
+        raise: &RaiseLimit,
+        idempotency_key: Option<&str>,
+    ) -> Result<LimitUse, Error> {
+        self.http.post(&ticket_path(project, key, "/raises"), raise, idempotency_key).await
     }
 
     /// Edits a ticket. Idempotent: by `idempotency_key`.

@@ -37,6 +37,7 @@ pub(crate) fn violations(items: &Items, forge: &Forge, tool: &Tool) -> Vec<Strin
     check_reviews(&reviews(items).collect::<Vec<_>>(), &jobs, &deliveries, forge, &mut faults);
     check_waiting_entries(&jobs, &deliveries, &mut faults);
     check_budget(items, &jobs, &mut faults);
+    check_spending(items, &jobs, &mut faults);
     check_inputs(items, &mut faults);
     faults
 }
@@ -233,6 +234,24 @@ fn check_inputs(items: &Items, faults: &mut Vec<String>) {
     }
     let repeated = input_counts.into_iter().filter(|(_, times)| *times > 1);
     faults.extend(repeated.map(|(key, times)| format!("{key} was said {times} times")));
+}
+
+/// All jobs have ended, so each reservation is replaced by the cost of its job.
+fn check_spending(items: &Items, jobs: &[Job], faults: &mut Vec<String>) {
+    let mut expected = BTreeMap::<String, [u64; 2]>::new();
+    for (job, charge) in jobs.iter().filter_map(|job| Some((job, job.charged.as_ref()?))) {
+        let sums = expected.entry(serde_json::to_value(&charge.of).unwrap().to_string()).or_default();
+        *sums = [sums[0] + u64::from(job.worked), sums[1] + job.spent_usd_micros];
+    }
+    for ((pk, _), item) in items.iter().filter(|((_, sk), _)| sk == "SPENT") {
+        let number = |name: &str| item[name].as_u64().unwrap();
+        let [jobs, spent] = expected.remove(&item["of"].to_string()).unwrap_or_default();
+        let stored = [number("jobs"), number("taken_usd_micros"), number("spent_usd_micros")];
+        if stored != [jobs, spent, spent] {
+            faults.push(format!("{pk}/SPENT says {stored:?}; its {jobs} jobs spent {spent}"));
+        }
+    }
+    faults.extend(expected.keys().map(|of| format!("the spending of {of} is nowhere")));
 }
 
 fn check_budget(items: &Items, jobs: &[Job], faults: &mut Vec<String>) {

@@ -112,6 +112,9 @@ pub(crate) fn settings(dice: &mut SeededRng, mood: &Profile) -> Settings {
             stall_secs: 300,
             requeues: if mood.requeues { 2 } else { dice.below(3) as u32 },
             input_secs: dice.between(300, 2_400),
+            // Every job reserves, and no life reaches the limits: its laws know no refusal by them.
+            ticket_usd_micros: Some(10_000_000_000),
+            ticket_jobs: Some(10_000),
             ..Limits::default()
         },
         offline: if mood.requeues || dice.percent(50) { OfflinePolicy::Requeue } else { OfflinePolicy::Fail },

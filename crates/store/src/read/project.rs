@@ -10,6 +10,7 @@ use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::naming::SecretProjects;
 use pullyard_domain::project::{Project, Repository};
+use pullyard_domain::spending::{Spending, SpentOn};
 
 /// The item under a repository's name.
 #[derive(serde::Deserialize)]
@@ -57,6 +58,11 @@ impl Store {
     /// The use of a project's budget on this day. `None` if no job was created under a budget, or the day is long ago.
     pub async fn load_budget(&self, project: &ProjectId, day: Day) -> Result<Option<DailyUsage>, Error> {
         self.load_part(&key::budget(project, day)).await
+    }
+
+    /// The use of the limits of a ticket or pull request. `None` if no job was created under a limit.
+    pub async fn load_spending(&self, project: &ProjectId, of: &SpentOn) -> Result<Option<Spending>, Error> {
+        self.load(&key::spending(project, of)).await
     }
 
     pub async fn list_repositories(&self, project: &ProjectId) -> Result<Vec<Repository>, Error> {

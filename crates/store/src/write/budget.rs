@@ -1,15 +1,25 @@
-//! Charges a project's daily budget when a job is created, and refunds it when the job ends.
-//! The update is arithmetic within limits that the domain computed, not over `rev`. Jobs of a project start and end at
+//! Charges a project's daily budget when a job is created, and refunds it when the job ends; raises a ticket's limits.
+//! The update of a budget is arithmetic within limits that the domain computed, not over `rev`. Jobs of a project start and end at
 //! any time and must not compete for a sum in which their order does not matter.
 
-use crate::key;
 use crate::schema::EXPIRES;
 use crate::transaction::{Condition, Transaction, number_value};
+use crate::{Error, Store, Write, key};
 use pullyard_domain::budget::{Charge, Refund};
+use pullyard_domain::spending::Spending;
 use std::time::Duration;
 
 /// How long a day's item is stored: longer than a job may last.
 const RETENTION: Duration = Duration::from_secs(40 * 24 * 3_600);
+
+impl Store {
+    /// Raises the limits of a ticket or pull request.
+    /// Writes: SPENT if `rev` is the one seen (absent if new).
+    /// Idempotent: by the id of the raise, through the domain; a repeat is `Stale`, and reading again shows the raise.
+    pub async fn put_spending(&self, spending: &Spending) -> Result<Write, Error> {
+        Transaction::new("raise a limit").revise(spending)?.commit(self).await
+    }
+}
 
 impl Transaction {
     /// Adds the charge of a job, if it has one, to the transaction that creates it.

@@ -12,6 +12,7 @@ use pullyard_domain::job::{AttemptRecord, Input, Job, JobResult};
 use pullyard_domain::notice::Notice;
 use pullyard_domain::output::JobOutput;
 use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::spending::Spending;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 
@@ -30,6 +31,8 @@ pub struct JobWrite<'a> {
     pub analysis: Option<&'a Analysis>,
     /// The refund to its project's budget, if that day's item still exists.
     pub refund: Option<&'a Refund>,
+    /// The spending that the job counted in, if it ended.
+    pub spending: Option<&'a Spending>,
     /// The user's message to the agent, if that is the cause.
     pub input: Option<&'a Input>,
     /// The notice of the new state, if an endpoint subscribes to it.
@@ -46,7 +49,7 @@ impl Store {
         Transaction::new("change a job").revise(job)?.commit(self).await
     }
 
-    /// Writes: JOB, TICKET, PR and ANALYSIS if `rev` is the one seen; ATTEMPT, OUTPUT, INPUT and NOTICE if absent (a
+    /// Writes: JOB, TICKET, PR, ANALYSIS and SPENT if `rev` is the one seen; ATTEMPT, OUTPUT, INPUT and NOTICE if absent (a
     /// job has one output, and numbers are never used again); BUDGET if it exists; RUNNER one slot less, if the job has
     /// no runner any more and the proof holds.
     /// All or nothing: an ended job locks no ticket, its reservation returns once, and no answer is stored for a job
@@ -62,6 +65,7 @@ impl Store {
             .revise_some(write.pull_request)?
             .revise_some(write.analysis)?
             .refund(write.refund)
+            .revise_some(write.spending)?
             .create_some(write.input)?
             .revise_some(write.notice)?;
         match write.job.status.is_active() {

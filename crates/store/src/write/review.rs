@@ -12,6 +12,7 @@ use pullyard_domain::id::{JobId, ReviewId};
 use pullyard_domain::job::Job;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::{Review, ReviewState};
+use pullyard_domain::spending::Spending;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 
@@ -24,6 +25,8 @@ pub struct ReviewTrigger<'a> {
     /// The decision, if it is made now. `None` for a review that waited.
     pub delivery: Option<&'a Delivery>,
     pub charge: Option<&'a Charge>,
+    /// The spending that the job counts in, at the revision that was read.
+    pub spending: Option<&'a Spending>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +42,7 @@ pub struct ReviewWait<'a> {
 
 impl Store {
     /// Creates the job of a review.
-    /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen; REVIEW if absent or refused before, or `deferred`
+    /// Writes: JOB if absent; TICKET, PR and SPENT if `rev` is the one seen; REVIEW if absent or refused before, or `deferred`
     /// if it waited; DELIVERY if absent or not final; BUDGET if the day has enough left. The two revs prove all facts
     /// of the decision except the settings; REVIEW proves that it has no job yet.
     /// Idempotent: by the job's id. A repeat is `Stale`, and reading again shows the job.
@@ -52,6 +55,7 @@ impl Store {
             .put(trigger.review, condition)?
             .record_some(trigger.delivery)?
             .charge(trigger.charge)
+            .revise_some(trigger.spending)?
             .commit(self)
             .await
     }

@@ -11,6 +11,7 @@ use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::job::Job;
+use pullyard_domain::spending::Spending;
 use pullyard_domain::ticket::Ticket;
 
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct TicketCreation<'a> {
     pub delivery: &'a Delivery,
     pub job: Option<&'a Job>,
     pub charge: Option<&'a Charge>,
+    /// The spending that the job counts in, at the revision that was read.
+    pub spending: Option<&'a Spending>,
     pub request: Option<&'a Request>,
 }
 
@@ -53,10 +56,10 @@ impl Store {
 
     /// Creates a ticket with its text, its ledger entry and its job, if it gets one. All or nothing.
     /// Writes: TICKET if absent; TEXT in any case, because an interrupted event of a ticket tool may have stored one;
-    /// DELIVERY and JOB if absent; BUDGET if the day has enough left; IDEMPOTENCY if absent or expired.
+    /// DELIVERY and JOB if absent; BUDGET if the day has enough left; SPENT if `rev` is the one seen; IDEMPOTENCY if absent or expired.
     /// Idempotent: by the ticket's key; a repeat is `Stale`, and the caller's key shows the answer.
     pub async fn create_ticket(&self, creation: &TicketCreation<'_>) -> Result<Write, Error> {
-        let TicketCreation { ticket, text, delivery, job, charge, request } = creation;
+        let TicketCreation { ticket, text, delivery, job, charge, spending, request } = creation;
         let key = key::ticket_text(&ticket.project, &ticket.key);
         let mut item = blob::pack(&key, text)?;
         item.insert("seen_at".into(), number_value(ticket.seen_at.millis()));
@@ -67,6 +70,7 @@ impl Store {
             .put(*delivery, Condition::absent())?
             .revise_some(*job)?
             .charge(*charge)
+            .revise_some(*spending)?
             .put_request(*request, delivery.id.as_str())
             .commit(self)
             .await

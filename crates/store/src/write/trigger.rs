@@ -12,6 +12,7 @@ use pullyard_domain::id::{ClassId, EventId, ProjectId};
 use pullyard_domain::job::Job;
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::select::ClassRequirements;
+use pullyard_domain::spending::Spending;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use std::str::FromStr;
@@ -29,6 +30,8 @@ pub struct JobCreation<'a> {
     /// The decision, if it is not recorded yet.
     pub delivery: Option<&'a Delivery>,
     pub charge: Option<&'a Charge>,
+    /// The spending that the job counts in, at the revision that was read.
+    pub spending: Option<&'a Spending>,
     /// The caller's own key for this request.
     pub request: Option<&'a Request>,
 }
@@ -46,8 +49,8 @@ pub struct Request {
 const RETENTION: Duration = Duration::from_secs(24 * 3_600);
 
 impl Store {
-    /// Writes: JOB if absent; TICKET, PR and ANALYSIS if `rev` is the one seen (absent if new); DELIVERY if absent or
-    /// not final; BUDGET if the day has enough left; IDEMPOTENCY if absent or expired. `rev` proves the facts of the
+    /// Writes: JOB if absent; TICKET, PR, ANALYSIS and SPENT if `rev` is the one seen (absent if new); DELIVERY if
+    /// absent or not final; BUDGET if the day has enough left; IDEMPOTENCY if absent or expired. `rev` proves the facts of the
     /// decision.
     /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
     pub async fn create_job(&self, creation: &JobCreation<'_>) -> Result<Write, Error> {
@@ -58,6 +61,7 @@ impl Store {
             .revise_some(creation.analysis)?
             .record_some(creation.delivery)?
             .charge(creation.charge)
+            .revise_some(creation.spending)?
             .put_request(creation.request, creation.job.id.as_str())
             .commit(self)
             .await

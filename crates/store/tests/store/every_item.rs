@@ -14,6 +14,7 @@ use crate::world::{World, prepare_requeue, requeue_write};
 use pullyard_domain::budget::Charge;
 use pullyard_domain::job::Claim;
 use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::spending::Spending;
 use pullyard_store::Error;
 use std::task::Poll;
 
@@ -140,15 +141,16 @@ struct FullTrigger {
     delivery: Delivery,
     request: Request,
     charge: Charge,
+    spending: Spending,
 }
 
 impl FullTrigger {
     async fn of(world: &World) -> Self {
         world.store.update_snapshot(&sample::event("APP-1", "evt-1", at(1), "AI Processing"), None).await.unwrap();
         let (job, ticket) = sample::plan_ticket_job(&world.ticket("APP-1").await, "one");
-        let job = Job { reserved: BUDGET.reserve(at(0)), ..job };
+        let (job, spending) = sample::charge_spending(&Job { reserved: BUDGET.reserve(at(0)), ..job });
         let (delivery, charge) = (sample::accepted_decision(&job), BUDGET.charge(&job).unwrap());
-        Self { delivery, charge, request: sample::request("one", at(0)), job, ticket }
+        Self { delivery, charge, spending, request: sample::request("one", at(0)), job, ticket }
     }
 
     async fn write(&self, world: &World) -> Result<Write, Error> {
@@ -160,6 +162,7 @@ impl FullTrigger {
             delivery: Some(&self.delivery),
             pull_request: None,
             charge: Some(&self.charge),
+            spending: Some(&self.spending),
             request: Some(&self.request),
         };
         world.store.create_job(&trigger).await

@@ -36,6 +36,7 @@ mod settings;
 mod shape;
 mod sign_in;
 mod source;
+mod spending;
 mod suspensions;
 mod tickets;
 mod tokens;

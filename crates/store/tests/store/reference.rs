@@ -28,6 +28,7 @@ LIMIT | LIMIT#{project} | LIMIT | The places of a project's limits: the jobs tha
 TICKET | TICKET#{project}#{key} | TICKET | A ticket: status, lock, last entry, second entry, wanted and shown state.
 TEXT | TICKET#{project}#{key} | TEXT | The ticket's text, zstd.
 LOOK | TICKET#{project}#{key} | LOOK | The look at the ticket in its tool that waits, and the newest delivery that a look has covered.
+SPENT | TICKET#{project}#{key} | SPENT | The jobs and money that a ticket has used of its limits, and raises; of a pull request without a ticket, below PR.
 COMMENT | TICKET#{project}#{key} | COMMENT#{number:010} | A user's comment on the ticket.
 JOB | JOB#{job} | JOB | The job.
 CONTEXT | JOB#{job} | CONTEXT#{hash} | The job's frozen prompt context, zstd.

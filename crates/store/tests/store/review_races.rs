@@ -15,6 +15,7 @@ async fn prepare_give_up(world: &World, job: &Job) -> EndingJob {
         ticket: Some(ticket_after_job(&ended, &world.ticket("APP-1").await)),
         pull_request: Some(pull_request_after_revision(&ended, &world.pull_request().await)),
         returned_budget: ended.refund(),
+        spending: None,
         notice: None,
         before,
         job: ended,

@@ -140,6 +140,7 @@ impl RevisePlan {
             review: &self.review,
             delivery: None,
             charge: None,
+            spending: None,
         }
     }
 }

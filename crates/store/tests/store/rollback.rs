@@ -11,6 +11,7 @@ use pullyard_domain::forge::Integration;
 use pullyard_domain::hook::Poll;
 use pullyard_domain::job::{AttemptRecord, Input};
 use pullyard_domain::naming::SecretProjects;
+use pullyard_domain::spending::Spending;
 use pullyard_store::{Rotation, Token};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -198,6 +199,11 @@ async fn load_and_save(world: &World, clean: &Item) -> bool {
         "TOKEN" => {
             let token: Token = same(store.load_token(&part(1)).await.unwrap(), clean);
             store.revoke_token(&token.hash).await
+        }
+        "SPENT" => {
+            let spending: Spending = decode_item(clean);
+            let stored = same(store.load_spending(&spending.project, &spending.of).await.unwrap(), clean);
+            store.put_spending(&stored).await
         }
         "BUDGET" => {
             let usage: DailyUsage = decode_item(clean);

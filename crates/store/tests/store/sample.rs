@@ -28,6 +28,7 @@ use pullyard_domain::run::{FrozenPlan, Group, Run};
 use pullyard_domain::runner::Profile;
 use pullyard_domain::runner::order::OrderKind;
 use pullyard_domain::schedule::{Occurrence, Outcome, Schedule, ScheduleId, ScheduleSpec, Starts};
+use pullyard_domain::spending::{Spending, SpendingLimits};
 use pullyard_domain::template::{Template, TemplateId};
 use pullyard_domain::ticket_look::{TicketLook, WaitingLook};
 use pullyard_domain::tracker::{ToolAccount, Tracker, TrackerKind};
@@ -298,6 +299,19 @@ pub(crate) fn plan_ticket_job(ticket: &Ticket, name: &str) -> (Job, Ticket) {
 
 pub(crate) fn plan_ticket_job_at(ticket: &Ticket, name: &str, compute: Compute, now: Timestamp) -> (Job, Ticket) {
     with_job_plan(name, compute, now, |plan| plan_for_ticket(plan, ticket))
+}
+
+pub(crate) const SPENDING_LIMITS: SpendingLimits =
+    SpendingLimits { usd_micros: Some(50_000_000), jobs: Some(20), usd_micros_per_job: 5_000_000 };
+
+/// The first job of a ticket with its charge, and the ticket's spending.
+pub(crate) fn charge_spending(job: &Job) -> (Job, Spending) {
+    charge_next(job, Spending::new(job.project.clone(), job.spent_on(None).unwrap())).unwrap()
+}
+
+pub(crate) fn charge_next(job: &Job, spending: Spending) -> Option<(Job, Spending)> {
+    let (next, charge) = spending.reserve(&SPENDING_LIMITS, job.kind.spec().writes, job.created)?;
+    Some((Job { charged: Some(charge), ..job.clone() }, next))
 }
 
 pub(crate) fn accepted_decision(job: &Job) -> Delivery {

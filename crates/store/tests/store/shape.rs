@@ -200,9 +200,11 @@ async fn create_triggered_job(world: &World) -> (Runner, Job) {
     let budget = Budget { jobs_per_day: Some(3), ..Budget::default() };
     let job = Job { reserved: budget.reserve(at(0)), ..job };
     let charge = budget.charge(&job);
+    let (job, spending) = sample::charge_spending(&job);
     let trigger = JobCreation {
         pull_request: None,
         charge: charge.as_ref(),
+        spending: Some(&spending),
         delivery: Some(&sample::accepted_decision(&job)),
         request: Some(&sample::request("key", at(0))),
         ..ticket_job_trigger(&job, &ticket)
@@ -223,6 +225,7 @@ async fn create_triggered_job(world: &World) -> (Runner, Job) {
         held_by: None,
         repository: None,
         today: None,
+        spending: None,
     });
     world.expect_applied(world.store.record_delivery(&refused)).await;
 
@@ -298,7 +301,9 @@ fn kinds(items: &Items, has: impl Fn(&Item) -> bool) -> BTreeSet<String> {
 #[tokio::test]
 async fn no_attribute_is_null() {
     for ((pk, sk), item) in every_item().await {
-        attributes(item, &mut |path, value| assert!(!value.is_null(), "{pk} / {sk}: {path}"));
+        // The absence of these limits means their default.
+        let is_null = |path: &str| path.starts_with("settings.limits.ticket_");
+        attributes(item, &mut |path, value| assert!(!value.is_null() || is_null(path), "{pk} / {sk}: {path}"));
     }
 }
 
@@ -358,7 +363,7 @@ async fn rotation_and_breaker_expire_with_their_end() {
 async fn coordinating_items_have_a_rev() {
     let items = every_item().await;
     let revised = kinds(items, |item| item.contains_key("rev"));
-    let expected = "ARTIFACTS BREAKER COMMENT ENDPOINT GROUP HOOK HOST JOB LIMIT LOOK NOTICE POLL PR PROJECTS ROTATION RUN SCHEDULE SETTINGS TEMPLATE TICKET TRACKERS";
+    let expected = "ARTIFACTS BREAKER COMMENT ENDPOINT GROUP HOOK HOST JOB LIMIT LOOK NOTICE POLL PR PROJECTS ROTATION RUN SCHEDULE SETTINGS SPENT TEMPLATE TICKET TRACKERS";
     assert_eq!(revised, expected.split(' ').map(str::to_owned).collect());
     let first = kinds(items, |item| number_attribute(item, "rev").is_some_and(|rev| rev < 1));
     assert!(first.is_empty(), "a stored revision is at least 1: {first:?}");

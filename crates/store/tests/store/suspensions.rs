@@ -39,6 +39,7 @@ impl SuspensionCase {
             ticket: ticket.as_ref(),
             pull_request: None,
             refund: None,
+            spending: None,
             input: input.as_ref(),
             notice: None,
             runner: RunnerCondition::Exists,

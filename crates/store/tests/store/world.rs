@@ -13,6 +13,7 @@ use pullyard_domain::notice::Notice;
 use pullyard_domain::outcome::{pull_request_link, ticket_after_job};
 use pullyard_domain::output::JobOutput;
 use pullyard_domain::runner::Profile;
+use pullyard_domain::spending::Spending;
 use pullyard_emulator::{ACCESS_KEY_ID, Access, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_store::{Error, StoredText, TextEdit};
 use pullyard_testkit::{Lag, Schedule, Wire, WriteConditions};
@@ -188,7 +189,25 @@ impl World {
                 .map(|name| number_attribute(&item, name).map(i128::from));
             assert_eq!(stored, sums.map(Some), "{day}");
         }
+        self.check_spending(&jobs).await;
         jobs.len()
+    }
+
+    /// Checks that each spending has the reservations of its open jobs and the costs of its ended ones.
+    async fn check_spending(&self, jobs: &[Job]) {
+        for item in self.items().await.iter().filter(|((_, sk), _)| sk == "SPENT").map(|(_, item)| item) {
+            let stored: Spending = decode_item(item);
+            let charged = jobs.iter().filter_map(|job| Some((job, job.charged.as_ref()?)));
+            let sums = charged.filter(|(_, charge)| charge.of == stored.of).fold([0, 0, 0], |sums, (job, charge)| {
+                let (reserved, spent) = (charge.usd_micros.unwrap_or(0), job.spent_usd_micros);
+                match job.ended_charge() {
+                    None => [sums[0] + 1, sums[1] + reserved, sums[2]],
+                    Some(_) => [sums[0] + u64::from(job.worked), sums[1] + spent, sums[2] + spent],
+                }
+            });
+            let found = [stored.jobs.into(), stored.taken_usd_micros, stored.spent_usd_micros];
+            assert_eq!(found, sums, "{:?}", stored.of);
+        }
     }
 
     pub(crate) async fn item(&self, pk: &str, sk: &str) -> Item {
@@ -339,10 +358,17 @@ impl World {
             output: None,
             ticket: ticket.map(|ticket| ticket_after_job(&job, &ticket)),
             returned_budget: job.refund(),
+            spending: self.settled_spending(&job).await,
             notice: Notice::of_job(before, &job, &[sample::endpoint()], "https://p.example".into(), now),
             job,
             pull_request,
         }
+    }
+
+    async fn settled_spending(&self, ended: &Job) -> Option<Spending> {
+        let charge = ended.ended_charge()?;
+        let stored = self.store.load_spending(&ended.project, &charge.of).await.unwrap();
+        Some(stored?.settle(ended, charge))
     }
 
     /// A finish with a pushed result, within the push window.
@@ -373,6 +399,7 @@ pub(crate) struct EndingJob {
     pub(crate) ticket: Option<Ticket>,
     pub(crate) pull_request: Option<PullRequest>,
     pub(crate) returned_budget: Option<Refund>,
+    pub(crate) spending: Option<Spending>,
     pub(crate) notice: Option<Notice>,
 }
 
@@ -387,6 +414,7 @@ impl EndingJob {
             ticket: self.ticket.as_ref(),
             pull_request: self.pull_request.as_ref(),
             refund: self.returned_budget.as_ref(),
+            spending: self.spending.as_ref(),
             input: None,
             notice: self.notice.as_ref(),
             runner: RunnerCondition::Exists,
@@ -417,6 +445,7 @@ pub(crate) fn requeue_write<'a>(
         pull_request: None,
         analysis: None,
         refund: None,
+        spending: None,
         input: None,
         notice: None,
         runner,
@@ -433,7 +462,16 @@ pub(crate) fn failed_end() -> End {
 }
 
 pub(crate) fn job_trigger(job: &Job) -> JobCreation<'_> {
-    JobCreation { job, ticket: None, delivery: None, pull_request: None, analysis: None, charge: None, request: None }
+    JobCreation {
+        job,
+        ticket: None,
+        delivery: None,
+        pull_request: None,
+        analysis: None,
+        charge: None,
+        spending: None,
+        request: None,
+    }
 }
 
 pub(crate) fn ticket_job_trigger<'a>(job: &'a Job, ticket: &'a Ticket) -> JobCreation<'a> {
@@ -445,7 +483,7 @@ pub(crate) fn ticket_without_job<'a>(
     text: &'a TicketText,
     delivery: &'a Delivery,
 ) -> TicketCreation<'a> {
-    TicketCreation { ticket, text, delivery, job: None, charge: None, request: None }
+    TicketCreation { ticket, text, delivery, job: None, charge: None, spending: None, request: None }
 }
 
 pub(crate) async fn replace_text_by(

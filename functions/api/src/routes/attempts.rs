@@ -37,6 +37,7 @@ pub(crate) async fn start(
     }
     let start = control::start_attempt(&ctx, &bootstrap, request.claim_id, request.instance, request.task).await?;
     let (job, context) = (start.job, start.context);
+    let cost_usd_micros = job.attempt_cost_limit();
     let pages = ctx.pages_url_for(&start.integration);
     let options = LinkOptions { pages, revises_on_review: start.revises_on_review };
     let (title, body) = context.pull_request(&job.id, &options);
@@ -79,11 +80,7 @@ pub(crate) async fn start(
         limits: Limits {
             wall_secs: job.policy.wall_secs,
             stall_secs: job.policy.stall_secs,
-            // The run has reserved the limit once, for all attempts of the step's job.
-            cost_usd_micros: match job.step {
-                Some(_) => job.policy.cost_usd_micros.map(|limit| limit.saturating_sub(job.spent_usd_micros)),
-                None => job.policy.cost_usd_micros,
-            },
+            cost_usd_micros,
             turns: job.policy.turns,
         },
         heartbeat_secs: HEARTBEAT_SECS,

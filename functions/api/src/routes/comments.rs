@@ -43,7 +43,8 @@ pub(crate) async fn add(
     caller.authorize_project(&project)?;
     let key = resolve_ticket_key(path, key)?;
     limits::check_comment(&comment)?;
-    let new = NewComment { project, key, text: comment.text, caller: caller.requester(), request };
+    let right = caller.raise_right();
+    let new = NewComment { project, key, text: comment.text, caller: caller.requester(), right, request };
     Ok(match control::add_comment(&caller.ctx, new).await? {
         AddedComment::New(comment) => CreatedOrExisting::Created(wire::comment(comment)),
         AddedComment::Existing(comment) => CreatedOrExisting::Existing(wire::comment(comment)),

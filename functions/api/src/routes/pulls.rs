@@ -2,17 +2,19 @@
 
 use crate::routes::prelude::*;
 use axum::http::StatusCode;
-use pullyard_control::Answer;
 use pullyard_control::review::{self, PullRequestRef};
+use pullyard_control::{Answer, LimitRaise, RaisedSubject};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::review::ReviewRequest;
 use pullyard_entry::openapi::RequestOutcome;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::limits::PULL_REQUEST;
 use pullyard_protocol::pull_request::{
-    LinkPullRequest, PullRequest, PullRequestPage, PullRequestQuery, ReviewPullRequest, RevisePullRequest,
-    UnlinkedPullRequest,
+    LinkPullRequest, PullRequest, PullRequestPage, PullRequestQuery, RaisePullRequest, ReviewPullRequest,
+    RevisePullRequest, UnlinkedPullRequest,
 };
+use pullyard_protocol::ticket::LimitUse;
+use std::time::Duration;
 
 fn authorize_pull_request<S>(caller: &Caller<S>, query: PullRequestQuery) -> Result<PullRequestRef, Problem> {
     let PullRequestQuery { project, repository, number, integration } = query;
@@ -50,6 +52,27 @@ pub(crate) async fn review<const RESOLVE: bool>(
     let review = ReviewRequest { resolve: RESOLVE, full, message, agent, model, ..ReviewRequest::default() };
     let answer = review::request_review(&caller.ctx, &pull, review, &caller.requester(), key.as_ref()).await?;
     to_response(answer)
+}
+
+/// A repeated request raises nothing.
+pub(crate) async fn raise(
+    caller: Caller<scope::Jobs>,
+    IdempotencyKey(key): IdempotencyKey,
+    StrictJson(request): StrictJson<RaisePullRequest>,
+) -> Result<Json<LimitUse>, Problem> {
+    caller.authorize_project(&request.project)?;
+    limits::check_pull_request(request.number)?;
+    let RaisePullRequest { project, repository, number, integration, usd_micros, jobs, for_secs } = request;
+    let raise = LimitRaise {
+        subject: RaisedSubject::PullRequest(PullRequestRef { project, repository, number, integration }),
+        usd_micros,
+        jobs,
+        duration: Duration::from_secs(for_secs),
+        right: caller.raise_right(),
+        caller: caller.requester(),
+        key: key.map(|key| key.to_string()),
+    };
+    Ok(Json(wire::limit_use(control::raise_limit(&caller.ctx, &raise).await?)))
 }
 
 pub(crate) fn to_response(answer: Answer) -> Result<RequestOutcome<Decision>, Problem> {

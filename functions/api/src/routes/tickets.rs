@@ -1,7 +1,7 @@
 //! Creates, lists, moves, edits and deletes tickets of the built-in board.
 
 use crate::routes::prelude::*;
-use pullyard_control::{Answer, NewTicket, TextChanges, TicketEdit, TicketMove};
+use pullyard_control::{Answer, LimitRaise, NewTicket, RaisedSubject, TextChanges, TicketEdit, TicketMove};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::TicketKey;
@@ -9,8 +9,10 @@ use pullyard_domain::ticket::rank::Place;
 use pullyard_entry::openapi::CreatedOrExisting;
 use pullyard_entry::resolve_ticket_key;
 use pullyard_protocol::ticket::{
-    CreateTicket, DeletedTicket, EditTicket, MoveTicket, MovedTicket, Ticket, TicketAnswer, TicketPage,
+    CreateTicket, DeletedTicket, EditTicket, LimitUse, MoveTicket, MovedTicket, RaiseLimit, Ticket, TicketAnswer,
+    TicketPage,
 };
+use std::time::Duration;
 
 /// The project of a ticket, because a key is unique only in its project.
 #[derive(Deserialize, JsonSchema)]
@@ -97,6 +99,28 @@ pub(crate) async fn move_ticket(
     let decision = control::move_board_ticket(&caller.ctx, ticket_move).await?.map(wire::decision);
     let ticket = wire::ticket(control::ticket_view(&caller.ctx, &project_id, &ticket).await?);
     Ok(Json(MovedTicket { ticket, decision }))
+}
+
+/// A repeated request raises nothing.
+pub(crate) async fn raise(
+    caller: Caller<scope::Jobs>,
+    Path(path): Path<TicketKey>,
+    Query(TicketQuery { project, key }): Query<TicketQuery>,
+    IdempotencyKey(request): IdempotencyKey,
+    StrictJson(raise): StrictJson<RaiseLimit>,
+) -> Result<Json<LimitUse>, Problem> {
+    caller.authorize_project(&project)?;
+    let subject = RaisedSubject::Ticket(project, resolve_ticket_key(path, key)?);
+    let raise = LimitRaise {
+        subject,
+        usd_micros: raise.usd_micros,
+        jobs: raise.jobs,
+        duration: Duration::from_secs(raise.for_secs),
+        right: caller.raise_right(),
+        caller: caller.requester(),
+        key: request.map(|key| key.to_string()),
+    };
+    Ok(Json(wire::limit_use(control::raise_limit(&caller.ctx, &raise).await?)))
 }
 
 pub(crate) async fn edit(

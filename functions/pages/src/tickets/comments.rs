@@ -44,6 +44,7 @@ async fn add_comment(
         key: key.clone(),
         text: check_text(form)?,
         caller: visit.requester(),
+        right: visit.visitor.raise_right(),
         request: request_key(&form.form_key),
     };
     let (AddedComment::New(comment) | AddedComment::Existing(comment)) = control::add_comment(&visit.ctx, new).await?;

@@ -68,6 +68,9 @@ pub(super) struct TicketPage {
     edit_address: String,
     delete_address: String,
     decisions_address: String,
+    raise_address: String,
+    /// The use of the ticket's limits. `None` without limits.
+    spending: Option<String>,
     title: SafeText,
     description: SafeHtml,
     status: SafeText,
@@ -159,6 +162,7 @@ pub(super) async fn load_page_at(
     let badge = ticket.shown.badge.map(labels::badge);
     let repositories = visit.ctx.store.list_repositories(&project.id).await?;
     let address = ticket_url(&project.id, key);
+    let spending = control::load_ticket_spending(&visit.ctx, project, key).await?;
     Ok(TicketPage {
         frame: visit.frame(&format!("{key} {}", text.title), "board", Some(&project.id)),
         key: line(key.as_str()),
@@ -195,6 +199,8 @@ pub(super) async fn load_page_at(
         fault: None,
         move_address: move_url(&project.id, key),
         edit_address: address.replacen('?', "/edit?", 1),
+        raise_address: address.replacen('?', "/raise?", 1),
+        spending: spending.map(|view| view.spending.describe(&view.limits)),
         delete_address: format!("/setup{}", address.replacen('?', "/delete?", 1)),
         decisions_address: format!("/decisions?project={}&ticket={}", project.id, percent_encode(key.as_str())),
         address,

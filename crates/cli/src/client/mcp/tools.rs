@@ -17,7 +17,7 @@ use pullyard_protocol::client::Error;
 use pullyard_protocol::run::{ResumeRun, Run, StartRun};
 use pullyard_protocol::template::StartTemplate;
 use serde::{Deserialize, Serialize};
-use serde_json::{Number, Value, json};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -49,7 +49,7 @@ enum Call {
     RunLogs { run: String, step: String, after: Option<String> },
     RunWhy { run: String },
     RunCancel { run: RunId },
-    RunResume { run: RunId, cost_usd: Option<Number> },
+    RunResume { run: RunId },
     TemplateList {},
     TemplateRun { template: TemplateName, params: Option<BTreeMap<String, String>>, run_id: Option<EventId> },
     JobAnswer { job: JobId, text: String },
@@ -128,8 +128,8 @@ async fn run(session: &Session, call: Call) -> Result<String, CliError> {
             let run = api.cancel_run(&run).await?;
             data("The run ends; its jobs stop within a minute.", &run)
         }
-        Call::RunResume { run, cost_usd } => {
-            let run = api.resume_run(&run, &ResumeRun { cost_usd }).await?;
+        Call::RunResume { run } => {
+            let run = api.resume_run(&run, &ResumeRun { cost_usd: None }).await?;
             data("The run works again.", &run)
         }
         Call::TemplateList {} => {

@@ -12,6 +12,7 @@ fn second_entry_meets_only_the_later_guards() {
         let later_guards = [
             "auto_create_off",
             "job_active",
+            "ticket_limit",
             "ticket_without_repository",
             "repository_not_integrated",
             "unusable_labels",
@@ -32,7 +33,7 @@ fn second_entry_meets_only_the_later_guards() {
 fn check_request(ticket: &Ticket, held_by: Option<&str>, fact: &RepositoryFact, code: Option<&str>) {
     let mut project = project();
     project.settings.held_by = held_by.map(str::to_owned);
-    let reason = decide_request(&project, ticket, fact, &DailyUsage::zero(Day::containing(time_at(0))));
+    let reason = decide_request(&project, ticket, fact, &DailyUsage::zero(Day::containing(time_at(0))), None);
     assert_eq!(reason.as_ref().map(Reason::code), code);
 }
 
@@ -57,11 +58,11 @@ fn request_checks_the_budget_after_hold_before_repository() {
     project.settings.budget.jobs_per_day = Some(3);
     let today = with_jobs_today(3).facts.usage;
     let (free, unnamed) = (ticket_in(IN_PROGRESS), RepositoryFact::NotNamed);
-    assert_eq!(decide_request(&project, &free, &unnamed, &today), Some(job_budget_exhausted()));
+    assert_eq!(decide_request(&project, &free, &unnamed, &today, None), Some(job_budget_exhausted()));
     let busy = Ticket { active_job: Some(job_id("j0")), ..free.clone() };
-    assert_eq!(decide_request(&project, &busy, &unnamed, &today).unwrap().code(), "job_active");
+    assert_eq!(decide_request(&project, &busy, &unnamed, &today, None).unwrap().code(), "job_active");
     project.settings.held_by = Some("ann".into());
-    assert_eq!(decide_request(&project, &free, &unnamed, &today).unwrap().code(), "project_held");
+    assert_eq!(decide_request(&project, &free, &unnamed, &today, None).unwrap().code(), "project_held");
 }
 
 #[test]
@@ -71,7 +72,7 @@ fn request_ignores_status_and_auto_create() {
     let connected = RepositoryFact::Connected(Box::new(repository()));
     for status in [TODO, TRIGGER, REVIEW, IN_PROGRESS] {
         let today = DailyUsage::zero(Day::containing(time_at(0)));
-        assert_eq!(decide_request(&project, &ticket_in(status), &connected, &today), None, "{status}");
+        assert_eq!(decide_request(&project, &ticket_in(status), &connected, &today, None), None, "{status}");
     }
 }
 
@@ -91,4 +92,17 @@ fn event_stored_before_the_job_is_no_second_entry() {
     check(&case, "job_active", FollowUp::QueueEntry);
     case.facts.ticket.as_mut().unwrap().again = Some(case.event.entry());
     check(&case, "job_active", FollowUp::Ignore);
+}
+
+#[test]
+fn request_checks_the_limit_after_budget_before_repository() {
+    let mut project = project();
+    let (free, today) = (ticket_in(IN_PROGRESS), with_jobs_today(3).facts.usage);
+    let decide = |project: &Project| {
+        let reason = decide_request(project, &free, &RepositoryFact::NotNamed, &today, Some(&spent_fact()));
+        reason.map(|reason| reason.code())
+    };
+    assert_eq!(decide(&project), Some("ticket_limit"));
+    project.settings.budget.jobs_per_day = Some(3);
+    assert_eq!(decide(&project), Some("budget_exhausted"));
 }

@@ -136,6 +136,7 @@ fn project_limits_become_the_job_policy() {
         input_secs: 607,
         running_jobs: None,
         unclaimed_secs: 608,
+        ..Limits::default()
     };
     settings.offline = OfflinePolicy::Requeue;
     settings.resume = Resume::Require;

@@ -2,7 +2,8 @@
 
 use super::{
     ReviewFacts, ReviewGuard, author_not_permitted, budget_exhausted, duplicate_review, job_active, label_of,
-    own_review, project_held, pull_request_closed, repeat, repository_not_integrated, ticket_inactive, unknown_project,
+    own_review, project_held, pull_request_closed, repeat, repository_not_integrated, ticket_inactive, ticket_limit,
+    unknown_project,
 };
 use crate::decision::Reason;
 use crate::id::JobId;
@@ -20,7 +21,7 @@ pub struct AgentReviewFacts {
     pub last: Option<(JobId, String)>,
 }
 
-pub const AGENT_REVIEW_GUARDS: [(&str, ReviewGuard); 14] = [
+pub const AGENT_REVIEW_GUARDS: [(&str, ReviewGuard); 15] = [
     ("repeat", repeat),
     ("duplicate_review", duplicate_review),
     ("unknown_project", unknown_project),
@@ -35,6 +36,7 @@ pub const AGENT_REVIEW_GUARDS: [(&str, ReviewGuard); 14] = [
     ("job_active", |facts| job_active(facts).filter(|_| facts.asks.is_resolve())),
     ("project_held", project_held),
     ("budget_exhausted", budget_exhausted),
+    ("ticket_limit", ticket_limit),
 ];
 
 fn fork_not_supported(facts: &ReviewFacts) -> Option<Reason> {
@@ -65,7 +67,7 @@ fn already_reviewed(facts: &ReviewFacts) -> Option<Reason> {
 mod tests {
     use super::super::tests::{accepted_facts, exhaust_budget};
     use super::*;
-    use crate::fixtures::job_id;
+    use crate::fixtures::{job_id, spent_fact};
     use crate::pull_request::PullRequestState;
     use crate::review::guard::{Decision, DecisionStep, ReviewFollowUp, StoredResult, TicketFacts, decide};
     use crate::review::{Permission, ReviewRequest};
@@ -120,7 +122,7 @@ mod tests {
         fn known(facts: &mut ReviewFacts) -> &mut AgentReviewFacts {
             facts.agent_review.as_mut().unwrap()
         }
-        let changes: [(&str, Change); 14] = [
+        let changes: [(&str, Change); 15] = [
             ("repeat", |facts| facts.first = Some(("accepted".into(), None))),
             ("duplicate_review", |facts| facts.stored = Some(StoredResult::Started { job: job_id("j1") })),
             ("unknown_project", |facts| facts.settings = None),
@@ -140,6 +142,7 @@ mod tests {
             }),
             ("project_held", |facts| facts.settings.as_mut().unwrap().held_by = Some("bo".into())),
             ("budget_exhausted", |facts| exhaust_budget(facts)),
+            ("ticket_limit", |facts| facts.spending = Some(spent_fact())),
         ];
         assert_eq!(AGENT_REVIEW_GUARDS.map(|(name, _)| name), changes.map(|(name, _)| name));
         // From here on, only for a request that changes the pull request.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::budget::{Budget, DailyUsage, Day};
-use crate::fixtures::{job_id, key, linked_pull_request, project_id, repository, time_at};
+use crate::fixtures::{job_id, key, linked_pull_request, project_id, repository, spent_fact, time_at};
 use crate::review::Author;
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ pub(in crate::review) fn accepted_facts() -> ReviewFacts {
         }),
         revised: None,
         today: DailyUsage::zero(Day::containing(time_at(10_000))),
+        spending: None,
         agent_review: None,
     }
 }
@@ -52,7 +53,7 @@ pub(in crate::review) fn budget_exhausted() -> Reason {
 type Change = fn(&mut ReviewFacts);
 
 /// A change per guard that makes it refuse, in the published order.
-const CONDITIONS: [(&str, Change); 17] = [
+const CONDITIONS: [(&str, Change); 18] = [
     ("repeat", |facts| facts.first = Some(("accepted".into(), Some(job_id("j1"))))),
     ("duplicate_review", |facts| facts.stored = Some(StoredResult::Started { job: job_id("j1") })),
     ("unknown_project", |facts| facts.settings = None),
@@ -72,6 +73,7 @@ const CONDITIONS: [(&str, Change); 17] = [
     ("rate_limited", |facts| set_last_revision(facts, 3_599_999)),
     ("project_held", |facts| change_settings(facts, |settings| settings.held_by = Some("bob".into()))),
     ("budget_exhausted", exhaust_budget),
+    ("ticket_limit", |facts| facts.spending = Some(spent_fact())),
 ];
 
 fn change_settings(facts: &mut ReviewFacts, change: impl Fn(&mut ReviewSettings)) {
@@ -143,6 +145,7 @@ fn each_guard_refuses_with_its_reason() {
         Reason::PreviousJobNotCompleted { ticket: key(), outcome: "failed".into() },
         Reason::ProjectHeld { project, who: "bob".into() },
         budget_exhausted(),
+        spent_fact().refusal().unwrap(),
     ] {
         let mut facts = facts_with(&[reason.code()]);
         disable_coalescing(&mut facts);
@@ -231,6 +234,12 @@ fn review_of_a_held_or_spent_project_waits() {
     let held = ReviewFollowUp::Defer { opens_at: accepted_facts().now, held: true };
     check(&facts_with(&["project_held"]), &Reason::ProjectHeld { project: project_id(), who: "bob".into() }, held);
     check(&facts_with(&["budget_exhausted"]), &budget_exhausted(), held);
+}
+
+/// Only a raise changes the limit, so a review would wait for ever.
+#[test]
+fn review_of_a_spent_ticket_is_refused() {
+    check(&facts_with(&["ticket_limit"]), &spent_fact().refusal().unwrap(), ReviewFollowUp::Record);
 }
 
 #[test]

@@ -134,6 +134,7 @@ fn final_refusal_applies_to_all_with_the_newest_last() {
     check_refused(|facts| ticket(facts, true, None), "ticket_inactive");
     check_refused(|facts| ticket(facts, false, Some(LastOutcome::Failed)), "previous_job_not_completed");
     check_refused(|facts| ticket(facts, false, Some(LastOutcome::Cancelled)), "previous_job_not_completed");
+    check_refused(|facts| facts.spending = Some(crate::fixtures::spent_fact()), "ticket_limit");
 }
 
 #[test]

@@ -12,6 +12,7 @@ fn end_in_form(ending: &EndingJob, [with_ticket, charged, with_link, with_notice
     JobWrite {
         ticket: end.ticket.filter(|_| with_ticket),
         refund: end.refund.filter(|_| charged),
+        spending: end.spending.filter(|_| charged),
         pull_request: end.pull_request.filter(|_| with_link),
         notice: end.notice.filter(|_| with_notice),
         ..end
@@ -37,7 +38,7 @@ async fn job_end_is_refused_by_each_changed_item() {
             let form = [with_ticket, charged, with_link, with_notice];
             let write =
                 async |world: &World, ending: &EndingJob| world.store.write_job(&end_in_form(ending, form)).await;
-            check(prepare, write, (2 + count_set(&form), beside)).await;
+            check(prepare, write, (2 + count_set(&form) + usize::from(charged), beside)).await;
         }
     }
 }
@@ -69,14 +70,14 @@ async fn end_of_an_unclaimed_job_is_refused_by_each_changed_item() {
             assert_eq!((&ending.attempt, &ending.pull_request), (&None, &None));
             world.store.write_job(&end_in_form(ending, [with_ticket, charged, false, true])).await
         };
-        check(prepare, write, (2 + count_set(&[with_ticket, charged]), &[])).await;
+        check(prepare, write, (2 + count_set(&[with_ticket, charged, charged]), &[])).await;
     }
 }
 
 /// A write that takes a job from a runner.
 #[derive(Clone, Copy, Debug)]
 enum JobLoss {
-    /// An end, with or without the ticket, the returned reservation, the pull request, and the notice.
+    /// An end, with or without the ticket, the returned reservations, the pull request, and the notice.
     End([bool; 4]),
     Requeue,
     Suspension {

@@ -9,7 +9,7 @@ use pullyard_store::{Error, StoredText, TextEdit};
 
 pub(super) const ROOM: Budget = Budget { jobs_per_day: Some(2), ..BUDGET };
 
-/// Every combination of `N` flags.
+/// Every combination of `N` flags. `charged` stands for the charges of the day and of the ticket.
 pub(crate) fn forms<const N: usize>() -> impl Iterator<Item = [bool; N]> {
     (0..1 << N).map(|number| std::array::from_fn(|at| number >> at & 1 == 1))
 }
@@ -40,6 +40,7 @@ async fn create_job(
         delivery: with_entry.then_some(&full_trigger.delivery),
         pull_request: with_link.then_some(linked),
         charge: charge.as_ref().filter(|_| charged),
+        spending: charged.then_some(&full_trigger.spending),
         request: with_request.then_some(&full_trigger.request),
     };
     world.store.create_job(&trigger).await
@@ -70,7 +71,8 @@ pub(super) async fn prepare_room(world: &World, delivery: Option<&Delivery>, req
 async fn job_creation_is_refused_by_each_changed_item() {
     for form in forms() {
         let write = async |world: &World, read: &_| create_job(world, read, &BUDGET, form).await;
-        check(full_facts, write, (1 + count_set(&form), &[])).await;
+        let [.., charged, _] = form;
+        check(full_facts, write, (1 + count_set(&form) + usize::from(charged), &[])).await;
     }
 }
 
@@ -102,12 +104,14 @@ impl NewTicket {
     async fn write(&self, world: &World, budget: &Budget, form: [bool; 3]) -> Result<Write, Error> {
         let [with_job, charged, with_request] = form;
         let charge = budget.charge(&self.job);
+        let (_, spending) = sample::charge_spending(&self.job);
         let creation = TicketCreation {
             ticket: &self.ticket,
             text: &self.text,
             delivery: &self.delivery,
             job: with_job.then_some(&self.job),
             charge: charge.as_ref().filter(|_| charged),
+            spending: charged.then_some(&spending),
             request: with_request.then_some(&self.request),
         };
         world.store.create_ticket(&creation).await
@@ -119,7 +123,8 @@ async fn ticket_creation_is_refused_by_each_existing_item() {
     for form in forms().filter(|[with_job, charged, _]| *with_job || !charged) {
         let write = async |world: &World, new: &NewTicket| new.write(world, &BUDGET, form).await;
         let empty = async || (World::new().await, NewTicket::new());
-        check(empty, write, (2 + count_set(&form), &["TEXT"])).await;
+        let [_, charged, _] = form;
+        check(empty, write, (2 + count_set(&form) + usize::from(charged), &["TEXT"])).await;
     }
 }
 

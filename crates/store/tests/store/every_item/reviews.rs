@@ -22,7 +22,7 @@ async fn review_job_creation_is_refused_by_each_changed_item() {
         };
         let write =
             async |world: &World, revising: &RevisePlan| revising.create_job(world, &BUDGET, [waited, charged]).await;
-        check(prepare, write, (4 + count_set(&[!waited, charged]), &[])).await;
+        check(prepare, write, (4 + count_set(&[!waited, charged, charged]), &[])).await;
     }
 }
 
@@ -51,9 +51,11 @@ async fn review_job_ignores_obsolete_items_but_not_review_state() {
 impl RevisePlan {
     async fn create_job(&self, world: &World, budget: &Budget, [waited, charged]: [bool; 2]) -> Result<Write, Error> {
         let (delivery, charge) = (self.ledger_entry(), budget.charge(&self.job));
+        let (_, spending) = sample::charge_spending(&self.job);
         let trigger = ReviewTrigger {
             delivery: (!waited).then_some(&delivery),
             charge: charge.as_ref().filter(|_| charged),
+            spending: charged.then_some(&spending),
             ..self.trigger()
         };
         world.store.create_review_job(&trigger).await

@@ -14,6 +14,7 @@ use pullyard_domain::forge::{Auth, Integration};
 use pullyard_domain::limit::Places;
 use pullyard_domain::naming::Named;
 use pullyard_domain::notice::NoticeRecord;
+use pullyard_domain::spending::Spending;
 use pullyard_store::{Error, ReadyCursors, RepositoryRemoval, Rotation, SweeperState, TextEdit};
 use pullyard_testkit::WriteConditions;
 use std::fmt::Write as _;
@@ -131,6 +132,11 @@ const WRITES: &[(&str, Forms)] = writes! { store:
     put_project_with_names {
         let listing = [Named::Secret("pullyard/job/key".into())];
         store.put_project_with_names(&Project { rev: 1, ..sample::project_with_id("acme") }, &listing).await?;
+    }
+    put_spending {
+        let (_, spending) = sample::charge_spending(&sample::plan_ticket_job(&sample::ticket("APP-1"), "one").0);
+        store.put_spending(&spending).await?;
+        store.put_spending(&Spending { rev: 1, ..spending }).await?;
     }
     put_repository { store.put_repository(&repository(99, "acme/app"), None).await?; }
     put_repository_with_names {
@@ -329,6 +335,8 @@ async fn job_forms(store: &Store) -> Result<(), Error> {
         let job = before.fail(sample::failure(), at(1_000)).unwrap();
         let attempt = sample::ended_attempt(&before, job.attempt_end(), at(1_000));
         let (ticket, returned, output, analysis) = (ticket(1), job.refund(), sample::answer(), sample::analysis(1));
+        let (_, mut spending) = sample::charge_spending(&sample::plan_ticket_job(&sample::ticket("APP-1"), "one").0);
+        spending.rev = 1;
         // A first pull request of the job, and an existing one.
         for pull_request in [pull_request(0), pull_request(1)] {
             let ended = JobWrite {
@@ -340,6 +348,7 @@ async fn job_forms(store: &Store) -> Result<(), Error> {
                 ticket: Some(&ticket),
                 pull_request: Some(&pull_request),
                 refund: returned.as_ref(),
+                spending: Some(&spending),
                 input: None,
                 notice: Some(&sample::notice(0)),
                 runner: proof,
@@ -402,12 +411,14 @@ async fn create_ticket_forms(store: &Store) -> Result<(), Error> {
     let job = Job { reserved: budget.reserve(at(0)), ..job };
     let (delivery, charge, request) =
         (sample::accepted_decision(&job), budget.charge(&job), sample::request("one", at(0)));
+    let (_, spending) = sample::charge_spending(&job);
     let full_creation = TicketCreation {
         ticket: &ticket,
         text: &text,
         delivery: &delivery,
         job: Some(&job),
         charge: charge.as_ref(),
+        spending: Some(&spending),
         request: Some(&request),
     };
     store.create_ticket(&full_creation).await.map(drop)
@@ -422,6 +433,8 @@ async fn trigger_forms(store: &Store) -> Result<(), Error> {
         let (pull_request, delivery, charge) = (pull_request(1), sample::accepted_decision(&job), budget.charge(&job));
         let request = sample::request("one", at(0));
         let analysis = sample::analysis(rev);
+        let (_, mut spending) = sample::charge_spending(&job);
+        spending.rev = rev;
         let trigger = JobCreation {
             analysis: Some(&analysis),
             job: &job,
@@ -429,6 +442,7 @@ async fn trigger_forms(store: &Store) -> Result<(), Error> {
             pull_request: Some(&pull_request),
             delivery: Some(&delivery),
             charge: charge.as_ref(),
+            spending: Some(&spending),
             request: Some(&request),
         };
         store.create_job(&trigger).await?;
@@ -443,6 +457,7 @@ async fn trigger_review_forms(store: &Store) -> Result<(), Error> {
     let started = review("r1", ReviewState::Started { job: job.id.clone() });
     let (delivery, charge) = (ledger_entry("r1", Reason::Accepted { job: job.id.clone() }), budget.charge(&job));
     let linked = pull_request(1);
+    let (_, spending) = sample::charge_spending(&job);
     let waited = ReviewTrigger {
         job: &job,
         ticket: &ticket,
@@ -450,6 +465,7 @@ async fn trigger_review_forms(store: &Store) -> Result<(), Error> {
         review: &started,
         delivery: None,
         charge: charge.as_ref(),
+        spending: Some(&spending),
     };
     store.create_review_job(&waited).await?;
     store.create_review_job(&ReviewTrigger { delivery: Some(&delivery), ..waited.clone() }).await?;

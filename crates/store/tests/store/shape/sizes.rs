@@ -42,6 +42,7 @@ async fn usual_sizes(world: &World) -> BTreeMap<String, (usize, usize)> {
     world.expect_applied(world.store.update_ticket(&ticket)).await;
     let (mut job, ticket) = sample::plan_ticket_job(&world.ticket("APP-17").await, "one");
     job.retry_of = Some(sample::job_id("earlier"));
+    let (job, _) = sample::charge_spending(&job);
     world.expect_applied(world.store.create_job(&ticket_job_trigger(&job, &ticket))).await;
     let mut job = world.job(&job).await;
     let task = sample::claim_by_task(&job, "x").task.unwrap();

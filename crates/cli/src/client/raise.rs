@@ -1,0 +1,55 @@
+//! `pullyard tickets raise` and `pulls raise`: raise the limits of a ticket or pull request.
+
+use super::prelude::*;
+use pullyard_domain::budget::{format_usd, parse_usd_micros};
+use pullyard_domain::spending::DEFAULT_RAISE_TIME;
+use pullyard_protocol::ticket::{LimitUse, RaiseLimit};
+
+#[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("amount").required(true).multiple(true).args(["usd", "jobs"]))]
+pub(super) struct RaiseArgs {
+    /// Dollars in addition to `limits.ticket_usd`.
+    #[arg(long, value_name = "USD", value_parser = parse_usd_micros)]
+    usd: Option<u64>,
+    /// Jobs in addition to `limits.ticket_jobs`.
+    #[arg(long, value_name = "N")]
+    jobs: Option<u32>,
+    /// Time until the raise ends, at most 30d (default: 7d).
+    #[arg(long = "for", value_name = "LENGTH", value_parser = super::tokens::parse_duration)]
+    length: Option<u64>,
+    /// Key of this request; repeating it raises nothing.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+}
+
+impl RaiseArgs {
+    pub(super) fn to_request(&self) -> RaiseLimit {
+        RaiseLimit {
+            usd_micros: self.usd.unwrap_or(0),
+            jobs: self.jobs.unwrap_or(0),
+            for_secs: self.length.unwrap_or(DEFAULT_RAISE_TIME.as_secs()),
+        }
+    }
+
+    pub(super) fn key(&self) -> String {
+        self.idempotency_key.clone().unwrap_or_else(format::new_idempotency_key)
+    }
+}
+
+pub(super) fn show(session: &Session, usage: &LimitUse) -> Result<(), CliError> {
+    session.screen.show(usage, |usage| {
+        for raise in &usage.raises {
+            let jobs = format::format_count(raise.jobs, "job");
+            let amount = match (raise.usd_micros, raise.jobs) {
+                (0, _) => jobs,
+                (usd, 0) => format_usd(usd),
+                (usd, _) => format!("{} and {jobs}", format_usd(usd)),
+            };
+            session.screen.note(&format!(
+                "{} raised the limits of {} by {amount} until {}.",
+                raise.by, usage.subject, raise.until
+            ));
+        }
+        session.screen.print_line(&format!("{}: {}.", usage.subject, usage.sentence))
+    })
+}
