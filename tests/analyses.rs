@@ -118,6 +118,7 @@ async fn watched_analyses_are_one_document_with_the_worst_exit_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn running_analysis_answers_a_second_request() {
     let story = Story::start_with_waiting_tasks().await;
+    story.set_agent_command(&["true"]).await;
     let user = User::of(&story);
     let first = user.ok(&["analyses", "run", "--repo", REPOSITORY]).await;
     let second = user.run(&["analyses", "run"]).await;

@@ -35,8 +35,8 @@ pub(crate) async fn set_visibility_timeout(story: &Story, queue: &str, secs: &st
     story.local.aws().sqs().call("SetQueueAttributes", &request).await.unwrap();
 }
 
-/// Lets both pollers of a queue begin another poll, because a poll keeps the timeout from its beginning.
-pub(crate) async fn renew_polls(story: &Story, queue: &str, harmless: [Value; 2]) {
+/// Lets all pollers of a queue begin another poll, with a message for each, because a poll keeps the timeout from its beginning.
+pub(crate) async fn renew_polls(story: &Story, queue: &str, harmless: impl IntoIterator<Item = Value>) {
     for body in harmless {
         send_message(story, queue, &body.to_string()).await;
     }
@@ -103,7 +103,7 @@ async fn failed_effect_succeeds_after_a_redrive() {
     story.send_ticket_event("e1", "APP-1", TODO, 1).await;
     story.wait_for_empty_queues().await;
     set_visibility_timeout(&story, "effects.fifo", "0").await;
-    renew_polls(&story, "effects.fifo", ["A", "B"].map(|ticket| json!({ "project": "acme", "ticket": ticket }))).await;
+    renew_polls(&story, "effects.fifo", (0..8).map(|n| json!({ "project": "acme", "ticket": format!("T-{n}") }))).await;
     let unsynced = json!({
         "TableName": "pullyard", "Key": { "pk": { "S": "TICKET#acme#APP-1" }, "sk": { "S": "TICKET" } },
         "UpdateExpression": "SET wanted.version = :v", "ExpressionAttributeValues": { ":v": { "N": "7" } },

@@ -9,14 +9,10 @@ use tokio::net::TcpListener;
 
 const ENDPOINTS: usize = 8;
 
-const AGENT: &str = r#"#!/bin/sh
-printf '{"v":1,"text":"Read."}' > .pullyard/output.json
-"#;
-
-const PLAN: &str = "name: reader
+const PLAN: &str = "name: two
 steps:
-  - {name: first, role: reader, prompt: Change no file.}
-  - {name: second, role: reader, needs: [first], prompt: Change no file.}
+  - {name: first, prompt: Write a line.}
+  - {name: second, needs: [first], prompt: Write another line.}
 ";
 
 /// Accepts connections, reads the requests, and answers none.
@@ -51,7 +47,7 @@ impl Hanging {
 #[tokio::test(flavor = "multi_thread")]
 async fn run_completes_while_endpoints_hang() {
     let hanging = Hanging::start().await;
-    let story = Story::start_with(Setup { agent: AGENT, ..Setup::default() }).await;
+    let story = Story::start_with(Setup::default()).await;
     let (user, folder) = (User::of(&story), TempDir::new().unwrap());
     for n in 0..ENDPOINTS {
         let id = format!("e{n}");

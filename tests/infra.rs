@@ -349,7 +349,7 @@ fn work_queues_alarm_by_age_and_other_queues_by_count() {
     let queue_resources = resources(include_str!("../infra/queues.yaml"));
     let (work_queues, others): (Vec<_>, Vec<_>) =
         of_type(&queue_resources, "AWS::SQS::Queue").partition(|(_, queue)| !queue["RedrivePolicy"].is_null());
-    assert_eq!((work_queues.len(), others.len()), (3, 4));
+    assert_eq!((work_queues.len(), others.len()), (4, 5));
     let names = |queues: Vec<(&str, &Value)>| queues.iter().map(|(name, _)| name.to_string()).collect::<BTreeSet<_>>();
     assert_eq!(watched_queues("ApproximateAgeOfOldestMessage"), names(work_queues));
     assert_eq!(watched_queues("ApproximateNumberOfMessagesVisible"), names(others));

@@ -126,6 +126,7 @@ async fn finish_of_a_question_has_an_output_and_no_result() {
 #[tokio::test(flavor = "multi_thread")]
 async fn message_before_the_answer_keeps_the_job_open() {
     let story = Story::start_with_waiting_tasks().await;
+    story.set_agent("codex").await;
     let request = json!({ "project": "acme", "kind": "read", "prompt": "Why?" });
     let request: CreateJob = serde_json::from_value(request).unwrap();
     let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();

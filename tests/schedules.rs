@@ -11,6 +11,8 @@ const PAGE: &str = "/setup/schedules?project=acme";
 /// Analyses wait for runners, of which there are none.
 async fn story_with_waiting_jobs() -> Story {
     let story = Story::start_with(Setup::default()).await;
+    // Without a checkout, a program of the repository is refused.
+    story.set_agent_command(&["true"]).await;
     story.update_settings(|settings| settings.compute = Compute::Runners).await;
     story
 }

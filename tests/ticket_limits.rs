@@ -87,6 +87,6 @@ async fn comment_raises_the_limit_by_its_first_line() {
     assert_eq!(comment("/pullyard raise 1").await.code, 0);
     let raised = user.ok(&["tickets", "raise", "APP-1", "--jobs", "1"]).await;
     assert_eq!(raised, "APP-1: $0.00 of $3.00, 0 of 4 jobs, 0 attempts.\n");
-    let comments = user.json(&["tickets", "comments", "APP-1"]).await;
+    let comments = user.json(&["tickets", "comments", "list", "APP-1"]).await;
     assert_eq!(comments["comments"].as_array().unwrap().len(), 2);
 }

@@ -58,6 +58,8 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("link_pull", "repository", OwnRepositories),
     ("list_analysed_items", "query:repository", OwnRepositories),
     ("put_endpoint", "url_secret", Listed),
+    ("raise_pull", "integration", OwnRepositories),
+    ("raise_pull", "repository", OwnRepositories),
     ("request_analysis", "repository", OwnRepositories),
     ("resolve_pull", "integration", OwnRepositories),
     ("resolve_pull", "repository", OwnRepositories),

@@ -15,21 +15,21 @@ pub(crate) struct FlowCost {
 pub(crate) const EVENT_BATCH_READS: f64 = 3.0;
 
 /// An implement job on Fargate with a silent agent and a stored patch, from the ticket's move to the settled ticket.
-pub(crate) const IMPLEMENT: FlowCost = FlowCost { written: 44.0, read: 29.0, requests: 14.0, messages: 8.0 };
+pub(crate) const IMPLEMENT: FlowCost = FlowCost { written: 44.0, read: 40.0, requests: 14.0, messages: 8.0 };
 /// A revise job with a stored patch, from its delivery to the settled ticket.
-pub(crate) const REVISE: FlowCost = FlowCost { written: 53.0, read: 48.0, requests: 14.0, messages: 9.0 };
+pub(crate) const REVISE: FlowCost = FlowCost { written: 53.0, read: 64.0, requests: 14.0, messages: 9.0 };
 /// A review without findings, from its request to its status on the commit.
-pub(crate) const REVIEW: FlowCost = FlowCost { written: 49.0, read: 35.0, requests: 12.0, messages: 7.0 };
+pub(crate) const REVIEW: FlowCost = FlowCost { written: 49.0, read: 54.0, requests: 12.0, messages: 7.0 };
 /// A review with one finding, its fix, the push and the report.
-pub(crate) const RESOLVE: FlowCost = FlowCost { written: 53.0, read: 41.0, requests: 20.0, messages: 8.0 };
+pub(crate) const RESOLVE: FlowCost = FlowCost { written: 53.0, read: 54.0, requests: 20.0, messages: 8.0 };
 /// A question about a repository, from its request to the answer.
-pub(crate) const READ: FlowCost = FlowCost { written: 33.0, read: 18.0, requests: 12.0, messages: 6.0 };
+pub(crate) const READ: FlowCost = FlowCost { written: 33.0, read: 28.0, requests: 12.0, messages: 6.0 };
 /// An analysis of one open pull request, from its request to the report.
-pub(crate) const ANALYSIS: FlowCost = FlowCost { written: 39.0, read: 28.0, requests: 14.0, messages: 6.0 };
+pub(crate) const ANALYSIS: FlowCost = FlowCost { written: 39.0, read: 38.0, requests: 14.0, messages: 6.0 };
 /// A step of a run that reads, as a fourth of a chain of four, from its submission to the end of the run.
-pub(crate) const READ_STEP: FlowCost = FlowCost { written: 42.0, read: 30.0, requests: 12.0, messages: 7.0 };
+pub(crate) const READ_STEP: FlowCost = FlowCost { written: 42.0, read: 40.0, requests: 12.0, messages: 7.0 };
 /// The same of a step that writes: each step is a commit of one pull request.
-pub(crate) const WRITE_STEP: FlowCost = FlowCost { written: 46.0, read: 36.0, requests: 15.0, messages: 7.0 };
+pub(crate) const WRITE_STEP: FlowCost = FlowCost { written: 46.0, read: 48.0, requests: 15.0, messages: 7.0 };
 /// Every second heartbeat is stored, with its row in the index.
 pub(crate) const ATTEMPT_HEARTBEAT: FlowCost = FlowCost { written: 1.5, read: 1.0, requests: 1.0, messages: 0.0 };
 pub(crate) const ARTIFACT: FlowCost = FlowCost { written: 2.0, read: 4.0, requests: 2.0, messages: 0.0 };

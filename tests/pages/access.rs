@@ -111,6 +111,8 @@ fn routes(job: &JobId, run: &str, artifact: &str, repository: u64) -> Vec<Route>
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_requires_exactly_its_permission() {
     let (story, job) = Story::with_job().await;
+    // Without a checkout, a program of the repository is refused.
+    story.set_agent_command(&["true"]).await;
     assert_eq!(crate::pulls::open_pull(&story, "feature").await, 1);
     crate::pulls::link_new_ticket(&story, 1, "APP-2").await;
     let template = serde_json::from_value(json!({ "project": "acme", "name": "ask" })).unwrap();

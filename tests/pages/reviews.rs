@@ -68,7 +68,7 @@ async fn decision_page_lists_guards_and_replays() {
     let address = format!("/decisions/dlv_{}", &after[..26]);
     let page = browser.get(&address).await;
     for text in
-        ["Automatic jobs are on", "8 of 14 guards", "decided here", "Not evaluated.", "It was not known before."]
+        ["Automatic jobs are on", "8 of 15 guards", "decided here", "Not evaluated.", "It was not known before."]
     {
         assert!(page.contains(text), "{text}: {}", page.body);
     }
@@ -81,7 +81,7 @@ async fn decision_page_lists_guards_and_replays() {
     let answer = browser.post(&replay, &[]).await;
     assert_eq!(answer.redirect(), (303, format!("{address}?project=acme").as_str()), "{}", answer.body);
     let page = browser.get(&address).await;
-    page.assert_contains(&["Accepted", "14 of 14 guards", "has its job"]);
+    page.assert_contains(&["Accepted", "15 of 15 guards", "has its job"]);
     assert_eq!(browser.get("/decisions/dlv_aaaaaaaaaaaaaaaaaaaaaaaaaa").await.status, 404);
 }
 

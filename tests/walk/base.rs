@@ -46,7 +46,7 @@ pub(super) async fn use_codex(world: &World) {
 }
 
 async fn add_repository(world: &World, integration: &str, agent: &str) {
-    let agent = json!({ "capability": agent, "command": ["./agent.sh"] });
+    let agent = json!({ "capability": agent, "command": ["true"] });
     let repository = json!({ "integration": integration, "name": REPOSITORY, "agent": agent });
     post_ok(world, "/v1/projects/acme/repositories", repository).await;
 }

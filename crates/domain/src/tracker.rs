@@ -63,7 +63,7 @@ impl TrackerKind {
         }
     }
 
-    /// Whether the tool counts both as one label. GitHub and Linear keep the first spelling; Jira's labels differ by case.
+    /// Whether the tool counts both as one label. Labels of issues and of Linear keep their first spelling.
     pub fn is_same_label(self, one: &str, other: &str) -> bool {
         one == other || matches!(self, Self::Issues | Self::Linear) && one.to_lowercase() == other.to_lowercase()
     }

@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard secrets set github < token.txt
-  pullyard secrets set anthropic --for-jobs --projects acme
-  pullyard secrets allow anthropic --for-jobs --projects acme,shop
+  pullyard secrets set model-key --for-jobs --projects acme
+  pullyard secrets allow model-key --for-jobs --projects acme,shop
   pullyard secrets test anthropic
   pullyard secrets list
   pullyard secrets delete github")]
@@ -49,7 +49,7 @@ enum Command {
     /// Without a list, only tokens for all projects can name the secret in a project. With one, jobs and notifications
     /// of other projects do not get its value, whatever their settings name.
     #[command(after_help = "Examples:
-  pullyard secrets allow anthropic --for-jobs --projects acme,shop
+  pullyard secrets allow model-key --for-jobs --projects acme,shop
   pullyard secrets allow slack --no-list")]
     Allow {
         /// Name of the secret.

@@ -152,6 +152,8 @@ async fn create_items_without_job(world: &World) {
     open_breaker(world, "codex").await;
     world.expect_applied(store.put_rotation(&rotation())).await;
     world.expect_applied(store.put_secret_projects(&sample::secret_projects(0, &["acme"]))).await;
+    world.expect_applied(store.put_host_rest(&sample::host_rest(0))).await;
+    world.expect_applied(store.put_ticket_look(&sample::ticket_look(0))).await;
     let gauges = Some(Gauges { at: Some(at(9)), oldest: Some(at(1)), ..Gauges::default() });
     let sweeps =
         SweeperState { at: at(9), ready_at: at(9), since: Some(at(1)), ready_cursors: ReadyCursors::new(), gauges };
@@ -331,15 +333,14 @@ async fn every_time_is_a_number() {
 async fn only_temporary_items_expire() {
     let items = every_item().await;
     let ends = kinds(items, |item| item.contains_key("expires"));
-    let temporary =
-        "ARTIFACTS ATTEMPT BREAKER BUDGET DELIVERY EVENTS FLEET GROUP IDEMPOTENCY NOTICE OUTPUT ROTATION SIGNIN";
+    let temporary = "ARTIFACTS ATTEMPT BREAKER BUDGET DELIVERY EVENTS FLEET GROUP HOST IDEMPOTENCY LOOK NOTICE OUTPUT ROTATION SIGNIN";
     assert_eq!(ends, temporary.split(' ').map(str::to_owned).collect());
     for ((pk, sk), item) in items {
         let Some(end) = number_attribute(item, "expires") else { continue };
         let begin = at(0).millis() / 1_000;
         let days = match kind(pk, sk).as_str() {
             // Other tests verify these.
-            "SIGNIN" | "BUDGET" | "BREAKER" | "ROTATION" => continue,
+            "SIGNIN" | "BUDGET" | "BREAKER" | "ROTATION" | "HOST" | "LOOK" => continue,
             "FLEET" | "IDEMPOTENCY" => 1,
             "DELIVERY" | "GROUP" | "NOTICE" => 30,
             _ => 90,
