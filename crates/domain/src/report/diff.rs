@@ -138,6 +138,8 @@ pub fn unquote(path: &str) -> String {
 #[derive(Debug, Default)]
 pub struct Diff<'a> {
     files: BTreeMap<String, Vec<Hunk<'a>>>,
+    /// The new path of each renamed file, by the old one.
+    renamed: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Default)]
@@ -149,6 +151,7 @@ pub struct Hunk<'a> {
 impl<'a> Diff<'a> {
     pub fn parse(patch: &'a str) -> Self {
         let mut files: Vec<(String, Vec<Hunk<'a>>)> = Vec::new();
+        let (mut renamed, mut old_path) = (BTreeMap::new(), None);
         for part in parse_patch(patch) {
             if let PatchPart::File(path) = part {
                 files.push((path, Vec::new()));
@@ -163,14 +166,48 @@ impl<'a> Diff<'a> {
                     hunk.left.extend(old.map(|old| (old, text)));
                     hunk.right.extend(new.map(|new| (new, text)));
                 }
-                PatchPart::File(_) | PatchPart::Header(_) => {}
+                PatchPart::Header(text) => {
+                    if let Some(old) = text.strip_prefix("rename from ") {
+                        old_path = Some(unquote(old));
+                    } else if let Some(new) = text.strip_prefix("rename to ") {
+                        // Also the exact path of a file without changed lines.
+                        *path = unquote(new);
+                        renamed.extend(old_path.take().map(|old| (old, path.clone())));
+                    }
+                }
+                PatchPart::File(_) => {}
             }
         }
-        Self { files: files.into_iter().collect() }
+        Self { files: files.into_iter().collect(), renamed }
     }
 
     pub fn contains_file(&self, path: &str) -> bool {
         self.files.contains_key(path)
+    }
+
+    /// The changed file that a path means, if exactly one is possible: by the old name of a renamed file, and as agents
+    /// write paths, for example absolute, with the prefix of a patch, or the file's name alone.
+    pub fn find_file(&self, path: &str) -> Option<&str> {
+        let path = path.trim().replace('\\', "/");
+        let is_line = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        let path = path.rsplit_once(':').filter(|(_, line)| is_line(line)).map_or(path.as_str(), |(path, _)| path);
+        let path = path.strip_prefix("./").unwrap_or(path);
+        let short = path.strip_prefix("a/").or_else(|| path.strip_prefix("b/")).unwrap_or(path);
+        let names = || {
+            let new = self.files.keys().map(|name| (name.as_str(), name.as_str()));
+            new.chain(self.renamed.iter().map(|(old, new)| (old.as_str(), new.as_str())))
+        };
+        let (lower, end) = (short.to_lowercase(), format!("/{short}"));
+        let only = |matches: &dyn Fn(&str) -> bool| {
+            let mut found: Vec<_> = names().filter(|(name, _)| matches(name)).map(|(_, new)| new).collect();
+            found.dedup();
+            Some(found).filter(|found| found.len() == 1)?.pop()
+        };
+        only(&|name| name == path)
+            .or_else(|| only(&|name| name == short))
+            .or_else(|| only(&|name| name.to_lowercase() == lower))
+            .or_else(|| only(&|name| path.strip_suffix(name).is_some_and(|before| before.ends_with('/'))))
+            .or_else(|| only(&|name| !short.is_empty() && name.ends_with(&end)))
     }
 
     /// The hunk that shows this line of the file.
@@ -214,6 +251,40 @@ mod tests {
         assert!(diff.contains_file("new.bin") && !diff.contains_file("old.bin") && !diff.contains_file("c.rs"));
         let first = diff.find_hunk("f.rs", Side::Right, 3).unwrap();
         assert!(!first.lines(Side::Right).contains_key(&10), "another hunk");
+    }
+
+    #[test]
+    fn path_means_a_changed_file_if_only_one_is_possible() {
+        let patch = "diff --git a/src/old.txt b/src/new.txt\nsimilarity index 90%\nrename from src/old.txt\n\
+            rename to src/new.txt\n--- a/src/old.txt\n+++ b/src/new.txt\n@@ -31 +31 @@\n-a\n+b\n\
+            diff --git a/x/lib.rs b/x/lib.rs\n--- a/x/lib.rs\n+++ b/x/lib.rs\n@@ -1 +1 @@\n-a\n+b\n\
+            diff --git a/y/lib.rs b/y/lib.rs\n--- a/y/lib.rs\n+++ b/y/lib.rs\n@@ -1 +1 @@\n-a\n+b\n\
+            diff --git a/a/İ.md b/a/İ.md\n--- a/a/İ.md\n+++ b/a/İ.md\n@@ -1 +1 @@\n-a\n+b\n";
+        let diff = Diff::parse(patch);
+        for (path, expected) in [
+            ("src/old.txt", Some("src/new.txt")),
+            ("src/new.txt", Some("src/new.txt")),
+            ("./src/old.txt", Some("src/new.txt")),
+            ("a/src/old.txt", Some("src/new.txt")),
+            ("b/src/new.txt", Some("src/new.txt")),
+            ("src\\new.txt", Some("src/new.txt")),
+            ("src/new.txt:31", Some("src/new.txt")),
+            ("src/new.txt:31-33", Some("src/new.txt")),
+            ("/work/tree/src/old.txt", Some("src/new.txt")),
+            ("SRC/New.txt", Some("src/new.txt")),
+            ("old.txt", Some("src/new.txt")),
+            ("x/lib.rs", Some("x/lib.rs")),
+            ("/work/tree/y/lib.rs", Some("y/lib.rs")),
+            ("a/İ.md", Some("a/İ.md")),
+            ("lib.rs", None),
+            ("ib.rs", None),
+            ("z/lib.rs", None),
+            ("", None),
+            (":", None),
+            ("/", None),
+        ] {
+            assert_eq!(diff.find_file(path), expected, "{path}");
+        }
     }
 
     #[test]

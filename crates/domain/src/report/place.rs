@@ -29,8 +29,6 @@ pub enum Place {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
-    /// The path is malformed, or neither in the tree nor in the diff.
-    NoSuchFile,
     BelowMinSeverity,
 }
 
@@ -74,13 +72,15 @@ pub fn place(findings: &[Finding], diff: &Diff<'_>, rules: &PlaceRules<'_>) -> V
 }
 
 fn place_alone(finding: &Finding, diff: &Diff<'_>, rules: &PlaceRules<'_>) -> Place {
-    let path = finding.path.as_str();
-    if !is_plain_path(path) || !(diff.contains_file(path) || (rules.is_in_tree)(path)) {
-        return Place::Dropped(DropReason::NoSuchFile);
-    }
     if finding.severity < MIN_SEVERITY {
         return Place::Dropped(DropReason::BelowMinSeverity);
     }
+    let is_exact =
+        diff.contains_file(&finding.path) || is_plain_path(&finding.path) && (rules.is_in_tree)(&finding.path);
+    let found = if is_exact { Some(finding.path.as_str()) } else { diff.find_file(&finding.path) };
+    // A finding was paid for: without its file, it is still shown.
+    let Some(path) = found else { return Place::InText };
+    let finding = &Finding { path: path.to_owned(), ..finding.clone() };
     let shown = finding.line.and_then(|line| Some((line, diff.find_hunk(path, finding.side, line)?)));
     let Some((line, hunk)) = shown else { return Place::InText };
     let lines = hunk.lines(finding.side);

@@ -58,7 +58,6 @@ impl ReviewText<'_> {
         for (count, predicate) in [
             (count(&Place::Repeated), "already posted"),
             (count(&Place::Dropped(DropReason::BelowMinSeverity)), "of severity nit"),
-            (count(&Place::Dropped(DropReason::NoSuchFile)), "about a file that does not exist"),
             (omitted, "left out for lack of room"),
         ] {
             if count > 0 {

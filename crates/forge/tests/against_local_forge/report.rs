@@ -10,7 +10,7 @@ use pullyard_domain::{
     report::{
         diff::Diff,
         finding_marker::{FindingMarker, Fingerprint},
-        place::{DropReason, InlineComment, Place, PlaceRules, place},
+        place::{InlineComment, Place, PlaceRules, place},
         review_output::{Category, Finding, Severity},
     },
 };
@@ -156,8 +156,7 @@ async fn placed_findings_are_accepted_and_recognized_by_both_forges() {
         let places = world.place(&findings).await;
         let comments = comments_of(&places);
         assert_eq!(comments.len(), 6, "{places:?}");
-        assert_eq!(places[6..9], [Place::InText, Place::InText, Place::InText]);
-        assert_eq!(places[9], Place::Dropped(DropReason::NoSuchFile));
+        assert!(places[6..].iter().all(|place| *place == Place::InText), "{places:?}");
         world.post(&world.forge, comments).await.unwrap();
         let posts = world.posts().await;
         let own = findings_of(&posts);

@@ -100,14 +100,14 @@ async fn findings_are_posted_in_one_review() {
     let world = world(&agent(FINDINGS)).await;
     let refs = world.git_line(&["for-each-ref"]);
     let output = output(world.completes().await);
-    assert_eq!(output.places, [FindingPlace::Inline, FindingPlace::InText, FindingPlace::Dropped]);
+    assert_eq!(output.places, [FindingPlace::Inline, FindingPlace::InText, FindingPlace::InText]);
     assert_eq!(output.head, world.branch_head(FEATURE).unwrap());
     assert_eq!(world.git_line(&["for-each-ref"]), refs);
     let (reviews, comments) = posted(&world).await;
     let [review] = reviews.as_slice() else { panic!("{reviews:?}") };
     assert_eq!(review.state, ReviewState::Commented);
     assert_eq!(Marker::parse(&review.body), Some(Marker::Job(world.api.assignment().job)));
-    assert!(review.body.contains("README.md:99") && review.body.contains("Not shown: 1 finding"), "{}", review.body);
+    assert!(review.body.contains("README.md:99") && review.body.contains("gone.rs:1"), "{}", review.body);
     let [comment] = comments.as_slice() else { panic!("{comments:?}") };
     assert!(comment.body.contains("**high, bug:** It is wrong"), "{}", comment.body);
     assert!(comment.body.contains("`@ann.`"), "no account is notified: {}", comment.body);
@@ -289,7 +289,7 @@ async fn refused_line_moves_its_finding_into_the_text() {
     let gate = Gate::start(&url, Some(((call(), 1), Break::Invalid))).await;
     world.api.change_assignment(|job| job.repository.api_url = gate.replace_address(&url));
     let output = output(world.completes().await);
-    assert_eq!(output.places, [FindingPlace::InText, FindingPlace::InText, FindingPlace::Dropped]);
+    assert_eq!(output.places, [FindingPlace::InText; 3]);
     let (reviews, comments) = posted(&world).await;
     assert_eq!((reviews.len(), comments.len()), (1, 0));
     assert!(reviews[0].body.contains("It is wrong"), "{reviews:?}");
