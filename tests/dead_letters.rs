@@ -131,10 +131,12 @@ async fn failed_effect_succeeds_after_a_redrive() {
     story.call_dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": project })).await;
     let table = user.ok(&["dlq"]).await;
     assert!(table.contains("effects\t") && table.contains("\tAPP-1\teither\t"), "{table}");
-    assert_eq!(user.ok(&["dlq", "redrive", "--all"]).await.trim(), message_id);
+    let redriven = user.ok(&["dlq", "redrive", "--all"]).await;
+    assert!(redriven.lines().any(|id| id == message_id), "{redriven}");
     story.wait_for_settled_ticket("APP-1").await;
     story.wait_for_empty_queues().await;
-    assert!(list_letters(&story).await.is_empty());
+    // Polls that began with a timeout of 0 may have received messages twice, so further letters say nothing.
+    assert!(list_letters(&story).await.iter().all(|letter| letter.id.as_str() != message_id));
 }
 
 #[tokio::test(flavor = "multi_thread")]
