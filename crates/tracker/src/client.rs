@@ -132,13 +132,13 @@ const MAX_DELAY: Duration = Duration::from_secs(300);
 pub(crate) fn change_without_history(
     last: &str,
     status: &str,
-    updated: Timestamp,
+    (created, updated): (Timestamp, Timestamp),
     now: Timestamp,
 ) -> Result<Change, Error> {
     if now.since(updated) < MAX_DELAY {
         return Err(Error::TicketBusy { reason: "its history does not end in its status" });
     }
-    Ok(Change { id: format!("{last}-to-{status}"), at: updated, actor: None, from: None })
+    Ok(Change { id: format!("{last}-to-{status}"), at: updated, earliest: created, actor: None, from: None })
 }
 
 /// A ticket in another project or team has another key, and the tool still finds it by the requested one.

@@ -54,6 +54,8 @@ pub struct Change {
     /// `created` if the status never changed.
     pub id: String,
     pub at: Timestamp,
+    /// Before `at` if the tool lost the entry of its history: `at` is then the ticket's last edit.
+    pub earliest: Timestamp,
     pub actor: Option<Actor>,
     /// Id of the previous status.
     pub from: Option<String>,
