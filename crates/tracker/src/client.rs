@@ -162,23 +162,27 @@ impl Steps {
     /// A refusal is about this step, because the ticket was read before.
     /// Errors: a rate limit, because further calls would extend it.
     pub(crate) fn add<T>(&mut self, step: &str, result: Result<T, Error>) -> Result<Option<T>, Error> {
+        let refused = |reason| Error::WriteRefused { reason };
         let error = match result {
             Ok(value) => return Ok(Some(value)),
             Err(error @ Error::Resting { .. }) => return Err(error),
-            Err(Error::NotFound) => unexpected(format!("{step}: the tool does not find it")),
-            Err(Error::Refused { status, reason }) => unexpected(format!("{step}: status {status}: {reason}")),
-            Err(Error::Unexpected { reason }) => unexpected(format!("{step}: {reason}")),
+            Err(Error::NotFound) => refused(format!("{step}: the tool does not find it")),
+            Err(Error::Refused { status, reason }) => refused(format!("{step}: status {status}: {reason}")),
+            Err(Error::Unexpected { reason }) => refused(format!("{step}: {reason}")),
             Err(error) => error,
         };
         self.0.get_or_insert(error);
         Ok(None)
     }
 
-    /// Only the first read of a ticket decides that it is missing.
+    /// Only the first read of a ticket decides that it is missing. `applied`: the change of status, after that read.
     pub(crate) fn end(self, applied: Result<Applied, Error>) -> Result<Applied, Error> {
         match (self.0, applied) {
             (Some(error), _) => Err(error),
-            (None, Err(Error::NotFound)) => Err(unreachable("it does not find the ticket that it returned before")),
+            (None, Err(Error::NotFound)) => {
+                Err(Error::TicketBusy { reason: "the tool does not find the ticket that it returned before" })
+            }
+            (None, Err(Error::Unexpected { reason })) => Err(Error::WriteRefused { reason }),
             (None, applied) => applied,
         }
     }

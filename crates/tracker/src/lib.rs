@@ -141,6 +141,9 @@ pub enum Error {
     /// A field of the ticket or a rule of the workflow. `reason` is the tool's sentence.
     #[error("the tool refused the transition: {reason}")]
     TransitionRefused { reason: String },
+    /// A write to a ticket that was read before: a label, a link, a comment or its status.
+    #[error("unexpected answer of the tool: {reason}")]
+    WriteRefused { reason: String },
     /// About this ticket only; a repeat may succeed.
     #[error("the ticket cannot be used yet: {reason}")]
     TicketBusy { reason: &'static str },
@@ -164,6 +167,7 @@ impl Error {
             Self::NotFound
             | Self::StatusUnreachable { .. }
             | Self::TransitionRefused { .. }
+            | Self::WriteRefused { .. }
             | Self::TicketBusy { .. }
             | Self::UnknownStatus { .. } => true,
             Self::Refused { .. } | Self::Resting { .. } | Self::Unreachable { .. } | Self::Unexpected { .. } => false,

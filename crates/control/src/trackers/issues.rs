@@ -117,7 +117,11 @@ impl IssueTicket {
                 None => Ok(Applied::Shown),
             }
         };
-        result.await.map_err(|error: ForgeError| to_tool_error(&error))
+        result.await.map_err(|error: ForgeError| match to_tool_error(&error) {
+            // The issue was read before.
+            ToolError::Unexpected { reason } => ToolError::WriteRefused { reason },
+            error => error,
+        })
     }
 
     /// Adds the label first: a crash before the others are removed leaves the newest one, which counts.
