@@ -138,6 +138,11 @@ pub enum Error {
     /// Jira answers alike without a path in the workflow and without the right. `status` is a name.
     #[error("no transition leads to status \"{status}\", or the account may not use it")]
     StatusUnreachable { status: String },
+    /// `status` is a name.
+    #[error(
+        "the tool accepted the move to \"{status}\" and left the ticket where it was; check the rules of its workflow"
+    )]
+    MoveUndone { status: String },
     /// A field of the ticket or a rule of the workflow. `reason` is the tool's sentence.
     #[error("the tool refused the transition: {reason}")]
     TransitionRefused { reason: String },
@@ -166,6 +171,7 @@ impl Error {
         match self {
             Self::NotFound
             | Self::StatusUnreachable { .. }
+            | Self::MoveUndone { .. }
             | Self::TransitionRefused { .. }
             | Self::WriteRefused { .. }
             | Self::TicketBusy { .. }

@@ -241,11 +241,14 @@ async fn lost_answer_leads_to_the_same_state() {
 }
 
 #[tokio::test]
-async fn move_that_the_tool_leaves_undone_is_unreachable() {
+async fn move_that_the_tool_leaves_undone_has_its_sentence() {
     for kind in KINDS {
         let world = World::new(kind).await;
         world.fake.state().redirect_moves(PROCESSING);
-        let undone = Error::StatusUnreachable { status: "Backlog".to_owned() };
+        let undone = Error::MoveUndone { status: "Backlog".to_owned() };
+        let sentence = "the tool accepted the move to \"Backlog\" and left the ticket where it was; \
+            check the rules of its workflow";
+        assert!(undone.is_of_ticket() && undone.to_string() == sentence, "{undone}");
         assert_eq!(world.apply(&world.failed()).await, Err(undone));
         assert_eq!((world.ticket().status, world.ticket().comments().len()), (PROCESSING, 1));
     }
@@ -253,9 +256,11 @@ async fn move_that_the_tool_leaves_undone_is_unreachable() {
 
 #[tokio::test]
 async fn transition_into_another_status_is_a_move() {
-    let world = World::new(Kind::Jira).await;
-    world.fake.state().redirect_moves(DONE);
-    assert_eq!(world.apply(&world.failed()).await, Ok(Applied::Moved { status: world.id(DONE) }));
+    for kind in KINDS {
+        let world = World::new(kind).await;
+        world.fake.state().redirect_moves(DONE);
+        assert_eq!(world.apply(&world.failed()).await, Ok(Applied::Moved { status: world.id(DONE) }));
+    }
 }
 
 #[tokio::test]
