@@ -31,6 +31,13 @@ async fn add_label(story: &Story, label: &str) {
     story.call_forge(Method::POST, "/issues/1001/labels", json!({ "labels": [label] })).await;
 }
 
+/// Leaves the label in the repository, but not at the issue.
+async fn create_label(story: &Story, label: &str) {
+    add_label(story, label).await;
+    let path = format!("/issues/1001/labels/{}", label.replace(' ', "%20"));
+    story.call_forge(Method::DELETE, &path, Value::Null).await;
+}
+
 async fn issue(story: &Story) -> (Vec<String>, String) {
     let issue = story.call_forge(Method::GET, "/issues/1001", Value::Null).await;
     let labels = issue["labels"].as_array().unwrap().iter().map(|label| label["name"].as_str().unwrap().to_owned());
@@ -72,13 +79,13 @@ async fn label_starts_a_job_and_its_failure_is_shown() {
     poll(&story).await;
     assert_eq!(story.jobs().await.len(), 1);
 
-    // A user sets the label again, which GitHub shows as the repository spells it.
-    add_label(&story, "ai processing").await;
+    // A user sets the label again.
+    add_label(&story, TRIGGER).await;
     poll(&story).await;
     let second = wait_for_active_job(&story).await;
     wait_until("the badge is gone", async || {
         let (labels, _) = issue(&story).await;
-        if labels == ["ai processing"] { Ok(()) } else { Err(format!("{labels:?}")) }
+        if labels == [TRIGGER] { Ok(()) } else { Err(format!("{labels:?}")) }
     })
     .await;
     // A user's label wins over the end of the job.
@@ -86,7 +93,31 @@ async fn label_starts_a_job_and_its_failure_is_shown() {
     user.ok(&["jobs", "cancel", second.as_str(), "--yes"]).await;
     let ticket = story.wait_for_settled_ticket(KEY).await;
     assert_eq!(ticket.status, REVIEW);
-    assert_eq!(issue(&story).await.0, ["ai processing", REVIEW]);
+    assert_eq!(issue(&story).await.0, [TRIGGER, REVIEW]);
+}
+
+/// GitHub gives an issue the label that the repository has, in its spelling.
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_of_the_repository_count_in_any_letter_case() {
+    let (story, _) = story_with_issues().await;
+    create_issue(&story).await;
+    for label in ["in review", "ai processing"] {
+        create_label(&story, label).await;
+    }
+    poll(&story).await;
+    add_label(&story, TRIGGER).await;
+    assert_eq!(issue(&story).await.0, ["ai processing"]);
+    poll(&story).await;
+    let job = wait_for_active_job(&story).await;
+    let (_, client) = story.claim(&job, "claim-1").await.unwrap();
+    enter_phases(&client, Phase::Syncing).await;
+    client.finish(&completed_finish("finish-1", 4)).await.unwrap();
+    assert_eq!(story.wait_for_settled_ticket(KEY).await.status, REVIEW);
+    assert_eq!(issue(&story).await, (vec!["in review".to_owned()], "open".to_owned()));
+    // The next look leaves it in its column.
+    poll(&story).await;
+    assert_eq!(story.ticket(KEY).await.status, REVIEW);
+    assert_eq!(story.jobs().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -61,6 +61,32 @@ async fn one_change_is_looked_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn edit_of_an_old_ticket_without_history_starts_no_job() {
+    for kind in KINDS {
+        let world = World::connect(kind, Setup::default()).await;
+        world.add_ticket(DONE);
+        world.drag(BACKLOG);
+        world.tool().set_status(world.key, PROCESSING);
+        world.story.clock.advance(Duration::from_secs(600));
+        world.use_tool().await;
+        world.poll().await;
+        for _ in 0..2 {
+            world.tool().touch(world.key, PERSON);
+            world.story.clock.advance(Duration::from_secs(600));
+            world.poll().await;
+            world.poll().await;
+            assert!(world.story.jobs().await.is_empty(), "{kind:?}");
+        }
+        assert_eq!(world.story.ticket(world.key).await.status, TRIGGER);
+        world.drag(BACKLOG);
+        world.poll().await;
+        world.drag(PROCESSING);
+        world.poll().await;
+        world.wait_for_active_job().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tool_that_is_used_again_starts_no_job_for_earlier_moves() {
     for kind in KINDS {
         let world = World::with_tool(kind, Setup::default()).await;

@@ -26,7 +26,29 @@ pub(crate) struct Issue {
     comments: Vec<Value>,
 }
 
-pub(crate) type Issues = Arc<Mutex<BTreeMap<u64, Issue>>>;
+#[derive(Debug, Default)]
+pub(crate) struct Tracked {
+    issues: BTreeMap<u64, Issue>,
+    labels: Labels,
+}
+
+pub(crate) type Issues = Arc<Mutex<Tracked>>;
+
+/// The labels of each repository, by its path and the label's name in lower case. The first spelling stays.
+#[derive(Debug, Default)]
+struct Labels(BTreeMap<(String, String), String>);
+
+impl Labels {
+    /// Creates a missing label. GitHub gives an issue the existing one, whatever case a request has.
+    fn spelling(&mut self, repository: &str, name: &str) -> String {
+        let key = (repository.to_lowercase(), name.to_lowercase());
+        self.0.entry(key).or_insert_with(|| name.to_owned()).clone()
+    }
+}
+
+fn is_named(label: &Value, name: &str) -> bool {
+    label["name"].as_str().is_some_and(|known| known.to_lowercase() == name.to_lowercase())
+}
 
 pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
@@ -47,7 +69,8 @@ pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request, 
     let base = format!("https://github.test/{owner}/{name}/issues");
     let body = to_bytes(request.into_body(), 1 << 20).await.unwrap_or_default();
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let mut issues = fake.issues.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut tracked = fake.issues.lock().unwrap_or_else(PoisonError::into_inner);
+    let Tracked { issues, labels: known } = &mut *tracked;
     if lists {
         let all: Vec<_> = issues.values().map(|issue| issue.fields.clone()).collect();
         return Json(all).into_response();
@@ -84,22 +107,22 @@ pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request, 
             (StatusCode::CREATED, Json(comment)).into_response()
         }
         ("POST", ["labels"]) => {
-            let name = body["labels"][0].as_str().unwrap_or_default();
-            if !labels.iter().any(|label| label["name"] == name) {
+            let sent = body["labels"][0].as_str().unwrap_or_default();
+            if !labels.iter().any(|label| is_named(label, sent)) {
+                let name = known.spelling(&format!("{owner}/{name}"), sent);
+                issue.events.push(event("labeled", Some(&name)));
                 issue.fields["labels"] = labels.into_iter().chain([json!({ "name": name })]).collect();
-                issue.events.push(event("labeled", Some(name)));
             }
             Json(issue.fields["labels"].clone()).into_response()
         }
         ("DELETE", ["labels", name]) => {
             let name = name.replace("%20", " ");
-            let (removed, left): (Vec<_>, Vec<_>) =
-                labels.into_iter().partition(|label| label["name"] == name.as_str());
-            if removed.is_empty() {
+            let (removed, left): (Vec<_>, Vec<_>) = labels.into_iter().partition(|label| is_named(label, &name));
+            let Some(removed) = removed.first() else {
                 return (StatusCode::NOT_FOUND, Json(json!({ "message": "Label does not exist" }))).into_response();
-            }
+            };
             issue.fields["labels"] = left.into();
-            issue.events.push(event("unlabeled", Some(&name)));
+            issue.events.push(event("unlabeled", removed["name"].as_str()));
             Json(issue.fields["labels"].clone()).into_response()
         }
         ("PATCH", []) => {
@@ -111,5 +134,22 @@ pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request, 
             Json(issue.fields.clone()).into_response()
         }
         _ => (StatusCode::NOT_FOUND, Json(json!({ "message": "Not Found" }))).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_spelling_of_a_label_stays_in_its_repository() {
+        let mut labels = Labels::default();
+        for (repository, sent, expected) in [
+            ("acme/app", "in review", "in review"),
+            ("Acme/App", "In Review", "in review"),
+            ("acme/other", "In Review", "In Review"),
+        ] {
+            assert_eq!(labels.spelling(repository, sent), expected, "{repository} {sent}");
+        }
     }
 }

@@ -132,13 +132,13 @@ const MAX_DELAY: Duration = Duration::from_secs(300);
 pub(crate) fn change_without_history(
     last: &str,
     status: &str,
-    updated: Timestamp,
+    (created, updated): (Timestamp, Timestamp),
     now: Timestamp,
 ) -> Result<Change, Error> {
     if now.since(updated) < MAX_DELAY {
         return Err(Error::TicketBusy { reason: "its history does not end in its status" });
     }
-    Ok(Change { id: format!("{last}-to-{status}"), at: updated, actor: None, from: None })
+    Ok(Change { id: format!("{last}-to-{status}"), at: updated, earliest: created, actor: None, from: None })
 }
 
 /// A ticket in another project or team has another key, and the tool still finds it by the requested one.
@@ -162,23 +162,27 @@ impl Steps {
     /// A refusal is about this step, because the ticket was read before.
     /// Errors: a rate limit, because further calls would extend it.
     pub(crate) fn add<T>(&mut self, step: &str, result: Result<T, Error>) -> Result<Option<T>, Error> {
+        let refused = |reason| Error::WriteRefused { reason };
         let error = match result {
             Ok(value) => return Ok(Some(value)),
             Err(error @ Error::Resting { .. }) => return Err(error),
-            Err(Error::NotFound) => unexpected(format!("{step}: the tool does not find it")),
-            Err(Error::Refused { status, reason }) => unexpected(format!("{step}: status {status}: {reason}")),
-            Err(Error::Unexpected { reason }) => unexpected(format!("{step}: {reason}")),
+            Err(Error::NotFound) => refused(format!("{step}: the tool does not find it")),
+            Err(Error::Refused { status, reason }) => refused(format!("{step}: status {status}: {reason}")),
+            Err(Error::Unexpected { reason }) => refused(format!("{step}: {reason}")),
             Err(error) => error,
         };
         self.0.get_or_insert(error);
         Ok(None)
     }
 
-    /// Only the first read of a ticket decides that it is missing.
+    /// Only the first read of a ticket decides that it is missing. `applied`: the change of status, after that read.
     pub(crate) fn end(self, applied: Result<Applied, Error>) -> Result<Applied, Error> {
         match (self.0, applied) {
             (Some(error), _) => Err(error),
-            (None, Err(Error::NotFound)) => Err(unreachable("it does not find the ticket that it returned before")),
+            (None, Err(Error::NotFound)) => {
+                Err(Error::TicketBusy { reason: "the tool does not find the ticket that it returned before" })
+            }
+            (None, Err(Error::Unexpected { reason })) => Err(Error::WriteRefused { reason }),
             (None, applied) => applied,
         }
     }

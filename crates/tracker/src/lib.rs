@@ -54,6 +54,8 @@ pub struct Change {
     /// `created` if the status never changed.
     pub id: String,
     pub at: Timestamp,
+    /// Before `at` if the tool lost the entry of its history: `at` is then the ticket's last edit.
+    pub earliest: Timestamp,
     pub actor: Option<Actor>,
     /// Id of the previous status.
     pub from: Option<String>,
@@ -136,9 +138,17 @@ pub enum Error {
     /// Jira answers alike without a path in the workflow and without the right. `status` is a name.
     #[error("no transition leads to status \"{status}\", or the account may not use it")]
     StatusUnreachable { status: String },
+    /// `status` is a name.
+    #[error(
+        "the tool accepted the move to \"{status}\" and left the ticket where it was; check the rules of its workflow"
+    )]
+    MoveUndone { status: String },
     /// A field of the ticket or a rule of the workflow. `reason` is the tool's sentence.
     #[error("the tool refused the transition: {reason}")]
     TransitionRefused { reason: String },
+    /// A write to a ticket that was read before: a label, a link, a comment or its status.
+    #[error("unexpected answer of the tool: {reason}")]
+    WriteRefused { reason: String },
     /// About this ticket only; a repeat may succeed.
     #[error("the ticket cannot be used yet: {reason}")]
     TicketBusy { reason: &'static str },
@@ -161,7 +171,9 @@ impl Error {
         match self {
             Self::NotFound
             | Self::StatusUnreachable { .. }
+            | Self::MoveUndone { .. }
             | Self::TransitionRefused { .. }
+            | Self::WriteRefused { .. }
             | Self::TicketBusy { .. }
             | Self::UnknownStatus { .. } => true,
             Self::Refused { .. } | Self::Resting { .. } | Self::Unreachable { .. } | Self::Unexpected { .. } => false,

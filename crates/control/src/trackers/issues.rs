@@ -80,20 +80,12 @@ impl IssueTicket {
         let author = |actor: &Option<Actor>| {
             actor.as_ref().map(|actor| tracker::Actor { id: actor.login.clone(), name: actor.login.clone() })
         };
-        let change = match change {
-            Some(change) => Change {
-                id: change.id.to_string(),
-                at: Timestamp::from_millis(change.at.millis()),
-                actor: author(&change.actor),
-                from: None,
-            },
-            None => Change {
-                id: Change::CREATED.into(),
-                at: Timestamp::from_millis(issue.created_at.millis()),
-                actor: author(&issue.author),
-                from: None,
-            },
+        let (id, at, actor) = match change {
+            Some(change) => (change.id.to_string(), change.at.millis(), author(&change.actor)),
+            None => (Change::CREATED.into(), issue.created_at.millis(), author(&issue.author)),
         };
+        let at = Timestamp::from_millis(at);
+        let change = Change { id, at, earliest: at, actor, from: None };
         let key = format!("{}#{}", self.repository, self.number);
         let Issue { title, body, labels, url, .. } = issue;
         Ok(Snapshot { key, title, body, labels, status, url, change })
@@ -125,7 +117,11 @@ impl IssueTicket {
                 None => Ok(Applied::Shown),
             }
         };
-        result.await.map_err(|error: ForgeError| to_tool_error(&error))
+        result.await.map_err(|error: ForgeError| match to_tool_error(&error) {
+            // The issue was read before.
+            ToolError::Unexpected { reason } => ToolError::WriteRefused { reason },
+            error => error,
+        })
     }
 
     /// Adds the label first: a crash before the others are removed leaves the newest one, which counts.

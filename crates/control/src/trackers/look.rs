@@ -13,9 +13,10 @@ use pullyard_domain::forge::Auth;
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{EventId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::time::Timestamp;
 use pullyard_domain::tracker::{Tracker, TrackerKind, TrackerSettings};
 use pullyard_store::Write;
-use pullyard_tracker::{Error as ToolError, Snapshot};
+use pullyard_tracker::{Change, Error as ToolError, Snapshot};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
@@ -46,7 +47,8 @@ pub async fn look_at_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey)
     match result {
         Ok(snapshot) => {
             let moved_at = snapshot.change.at;
-            let is_older = is_older_than_tool(ctx, project, tool, &snapshot).await?;
+            let is_older =
+                is_older_than_tool(ctx, project, tool, entered_at(&snapshot.change, ticket.as_ref())).await?;
             let author = snapshot.change.actor.as_ref().map(|author| author.id.as_str());
             let is_own = is_own_account(ctx, &connection, author).await?;
             let repository = load_repository_name(ctx, (project, key), &snapshot.labels).await?;
@@ -115,13 +117,19 @@ async fn is_older_than_tool(
     ctx: &Context,
     project: &ProjectId,
     tool: &TrackerSettings,
-    snapshot: &Snapshot,
+    entered_at: Timestamp,
 ) -> Result<bool, Error> {
     let Some(poll) = ctx.store.load_poll(project, &tool.connection, TOOL).await? else { return Ok(false) };
     let mut look = poll.look;
     // The poll of another scope begins again.
     look.enter_scope(&tool.scope, ctx.clock.now());
-    Ok(look.since.is_some_and(|since| snapshot.change.at < since.minus(CLOCK_MARGIN)))
+    Ok(look.since.is_some_and(|since| entered_at < since.minus(CLOCK_MARGIN)))
+}
+
+/// The time of the entry into the status. Without a history it is unknown, and an edit would make an old ticket look new
+/// unless the board saw the ticket in another status before.
+fn entered_at(change: &Change, ticket: Option<&Ticket>) -> Timestamp {
+    if ticket.is_none() { change.earliest } else { change.at }
 }
 
 /// Whether only Pullyard makes changes as this author.
@@ -198,4 +206,26 @@ fn to_event(
         rank: None,
         is_own: false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entry_without_history_is_as_old_as_an_unknown_ticket() {
+        let [created, edited] = [1_000, 9_000].map(Timestamp::from_millis);
+        let (project, key) = (ProjectId::new("acme").unwrap(), TicketKey::new("PRJ-7").unwrap());
+        let known = Ticket::new(project, key, "Backlog".into(), created, None);
+        let change = |earliest| Change { id: "1-to-3".into(), at: edited, earliest, actor: None, from: None };
+        for (earliest, ticket, expected) in [
+            (created, None, created),
+            // The board saw it in another status.
+            (created, Some(&known), edited),
+            (edited, None, edited),
+            (edited, Some(&known), edited),
+        ] {
+            assert_eq!(entered_at(&change(earliest), ticket), expected, "{earliest} {ticket:?}");
+        }
+    }
 }

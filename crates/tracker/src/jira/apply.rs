@@ -107,7 +107,7 @@ impl Jira {
         if status != step.expected {
             return Ok(Applied::Moved { status });
         }
-        let mut refusal = None;
+        let (mut refusal, mut is_undone) = (None, false);
         for transition in list(&found, "/transitions")?.iter().filter(|transition| transition["to"]["id"] == step.to) {
             let body = json!({ "transition": { "id": transition["id"] } });
             match self.write(Method::POST, &[key, "transitions"], &body).await {
@@ -115,25 +115,24 @@ impl Jira {
                 Err(error) => return Err(error),
                 Ok(()) => match status_id(&self.read_fields(key).await?, "/status/id")? {
                     shown if shown == step.to => return Ok(Applied::Shown),
-                    shown if shown == step.expected => {}
+                    shown if shown == step.expected => is_undone = true,
                     status => return Ok(Applied::Moved { status }),
                 },
             }
         }
-        Err(match refusal {
-            Some(refusal) => refusal,
-            None => self.no_transition(&step.to).await,
-        })
+        if let Some(refusal) = refusal {
+            return Err(refusal);
+        }
+        let status = self.status_name(&step.to).await?;
+        Err(if is_undone { Error::MoveUndone { status } } else { Error::StatusUnreachable { status } })
     }
 
     /// Source: `GET /rest/api/3/status/{idOrName}`
-    async fn no_transition(&self, status: &str) -> Error {
+    async fn status_name(&self, status: &str) -> Result<String, Error> {
         match self.get(&["status", status], &[]).await {
-            Ok(found) => {
-                Error::StatusUnreachable { status: text(&found, "/name").unwrap_or_else(|_| status.to_owned()) }
-            }
-            Err(Error::NotFound) => Error::UnknownStatus { id: status.to_owned() },
-            Err(error) => error,
+            Ok(found) => Ok(text(&found, "/name").unwrap_or_else(|_| status.to_owned())),
+            Err(Error::NotFound) => Err(Error::UnknownStatus { id: status.to_owned() }),
+            Err(error) => Err(error),
         }
     }
 }

@@ -44,19 +44,20 @@ fn newest_change(issue: &Value, status: &str, now: Timestamp) -> Result<Change, 
         Ok::<_, Error>((Change { from: text(item, "/from").ok(), ..change }, item["to"] == status))
     };
     let moves = moves.map(to_change).collect::<Result<Vec<_>, _>>()?;
-    let updated = || parse_time(&text(issue, "/fields/updated")?);
+    let time = |pointer| parse_time(&text(issue, pointer)?);
+    let times = || Ok::<_, Error>((time("/fields/created")?, time("/fields/updated")?));
     match moves.into_iter().max_by_key(|(change, _)| change.at) {
         Some((change, true)) => Ok(change),
-        Some((change, false)) => change_without_history(&change.id, status, updated()?, now),
+        Some((change, false)) => change_without_history(&change.id, status, times()?, now),
         None if histories.len() < MAX_HISTORY => change(Change::CREATED, &issue["fields"], &issue["fields"]["creator"]),
         // The ticket changed too often since its last move.
-        None => change_without_history("older", status, updated()?, now),
+        None => change_without_history("older", status, times()?, now),
     }
 }
 
 fn change(id: &str, at: &Value, author: &Value) -> Result<Change, Error> {
     let at = parse_time(&text(at, "/created")?)?;
-    Ok(Change { id: id.to_owned(), at, actor: actor(author, "accountId", "displayName"), from: None })
+    Ok(Change { id: id.to_owned(), at, earliest: at, actor: actor(author, "accountId", "displayName"), from: None })
 }
 
 /// Parses `2026-11-20T12:04:01.000+0000`, whose offset has no colon, unlike RFC 3339.

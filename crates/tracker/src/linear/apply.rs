@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::Linear;
 use super::graphql::Failure;
 use crate::client::{Steps, check_key, is_url, list, status_id, text};
-use crate::{Applied, Desired, Error, Link, within};
+use crate::{Applied, Desired, Error, Link, Step, within};
 
 const TICKET: &str = "query Ticket($id: String!, $url: String!, $comment: ID!, $badge: String!) {
     issue(id: $id) {
@@ -85,7 +85,7 @@ impl Linear {
             labels = json!({ "addedLabelIds": Vec::from_iter(added), "removedLabelIds": removed });
         }
         let applied = match step {
-            Some(step) if step.expected == status => self.change_state(&id, labels, &step.to, &mut steps).await,
+            Some(step) if step.expected == status => self.change_state(&id, labels, step, &mut steps).await,
             _ => {
                 steps.add("label", self.update(&id, &labels).await.map_err(Error::from))?;
                 Ok(step.map_or(Applied::Shown, |_| Applied::Moved { status }))
@@ -104,32 +104,33 @@ impl Linear {
     }
 
     /// Labels and state change together, or one without the other, if Linear rejects it.
-    async fn change_state(&self, id: &str, labels: Value, to: &str, steps: &mut Steps) -> Result<Applied, Error> {
-        let mut input = labels.clone();
-        input["stateId"] = to.into();
+    async fn change_state(&self, id: &str, labels: Value, step: &Step, steps: &mut Steps) -> Result<Applied, Error> {
+        let (mut input, to) = (labels.clone(), &step.to);
+        input["stateId"] = to.as_str().into();
         let failure = match self.update(id, &input).await {
             Err(failure @ Failure::Input { .. }) => failure,
-            answer => return self.check_state(id, answer?, to).await,
+            answer => return self.check_state(id, answer?, step).await,
         };
         if self.find_state(id, to).await?.is_none() {
             steps.add("label", self.update(id, &labels).await.map_err(Error::from))?;
-            return Err(Error::UnknownStatus { id: to.to_owned() });
+            return Err(Error::UnknownStatus { id: to.clone() });
         }
         if labels == json!({}) {
             return Err(failure.into());
         }
         steps.add("label", Err::<(), _>(failure.into()))?;
         let shown = self.update(id, &json!({ "stateId": to })).await?;
-        self.check_state(id, shown, to).await
+        self.check_state(id, shown, step).await
     }
 
     /// `shown`: the state in Linear's answer, which a rule of the workspace may have kept.
-    async fn check_state(&self, id: &str, shown: Option<String>, to: &str) -> Result<Applied, Error> {
+    async fn check_state(&self, id: &str, shown: Option<String>, step: &Step) -> Result<Applied, Error> {
         match shown {
-            Some(shown) if shown != to => {
-                let status = self.find_state(id, to).await?.unwrap_or_else(|| to.to_owned());
-                Err(Error::StatusUnreachable { status })
+            Some(shown) if shown == step.expected => {
+                let status = self.find_state(id, &step.to).await?.unwrap_or_else(|| step.to.clone());
+                Err(Error::MoveUndone { status })
             }
+            Some(status) if status != step.to => Ok(Applied::Moved { status }),
             _ => Ok(Applied::Shown),
         }
     }

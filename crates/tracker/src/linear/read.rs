@@ -47,18 +47,19 @@ fn newest_change(issue: &Value, status: &str, now: Timestamp) -> Result<Change, 
     // Whether the first state has a span is not described.
     if newest.is_none() && spans.len() < 2 && spans.iter().all(|span| span["stateId"] == status) {
         let at = time(issue, "/createdAt")?;
-        return Ok(Change { id: Change::CREATED.to_owned(), at, actor: author(issue), from: None });
+        return Ok(Change { id: Change::CREATED.to_owned(), at, earliest: at, actor: author(issue), from: None });
     }
     let (earlier, current) = match spans.as_slice() {
         [earlier @ .., current] if current["endedAt"].is_null() && current["stateId"] == status => (earlier, current),
         _ => {
             let last = spans.last().and_then(|span| span["id"].as_str()).unwrap_or("none");
-            return change_without_history(last, status, time(issue, "/updatedAt")?, now);
+            return change_without_history(last, status, (time(issue, "/createdAt")?, time(issue, "/updatedAt")?), now);
         }
     };
     let from = earlier.last().map(|span| status_id(span, "/stateId")).transpose()?;
     // An older entry than those that were read leaves the author unknown.
-    Ok(Change { id: text(current, "/id")?, at: time(current, "/startedAt")?, actor: newest.and_then(author), from })
+    let at = time(current, "/startedAt")?;
+    Ok(Change { id: text(current, "/id")?, at, earliest: at, actor: newest.and_then(author), from })
 }
 
 /// An app acts as a user of its own, or as a bot, whose id may be missing.

@@ -146,7 +146,7 @@ async fn refused_step_stops_no_other_one() {
             };
             world.fake.answer(call, (*status, Vec::new(), body));
             let reason = (*reason).to_owned();
-            assert_eq!(world.apply(&world.failed()).await, Err(Error::Unexpected { reason }), "{call}");
+            assert_eq!(world.apply(&world.failed()).await, Err(Error::WriteRefused { reason }), "{call}");
             let (ticket, is_about) = (world.ticket(), |part| call.contains(part));
             let shown = (ticket.status, ticket.links.len(), ticket.comments().len(), ticket.labels.len());
             let expected = |part| usize::from(!is_about(part));
@@ -177,7 +177,7 @@ async fn label_that_linear_rejects_does_not_stop_the_move() {
     let body = json!({ "errors": [{ "message": "raw", "extensions": extensions }], "data": null });
     world.fake.answer("mutation Update", (200, Vec::new(), body));
     let reason = "label: The label is a group.".to_owned();
-    assert_eq!(world.apply(&world.failed()).await, Err(Error::Unexpected { reason }));
+    assert_eq!(world.apply(&world.failed()).await, Err(Error::WriteRefused { reason }));
     assert_eq!((world.ticket().status, world.ticket().labels.len()), (BACKLOG, 0));
 }
 
@@ -187,7 +187,7 @@ async fn rejected_move_without_labels_is_sent_once() {
     let body = json!({ "errors": [{ "message": "raw", "extensions": { "code": "INPUT_ERROR" } }], "data": null });
     world.fake.answer("mutation Update", (200, Vec::new(), body));
     let applied = world.apply(&Desired { step: world.failed().step, ..Desired::default() }).await;
-    assert_eq!(applied, Err(Error::Unexpected { reason: "raw".to_owned() }));
+    assert_eq!(applied, Err(Error::WriteRefused { reason: "raw".to_owned() }));
     assert_eq!(world.ticket().status, PROCESSING);
 }
 
@@ -241,11 +241,14 @@ async fn lost_answer_leads_to_the_same_state() {
 }
 
 #[tokio::test]
-async fn move_that_the_tool_leaves_undone_is_unreachable() {
+async fn move_that_the_tool_leaves_undone_has_its_sentence() {
     for kind in KINDS {
         let world = World::new(kind).await;
         world.fake.state().redirect_moves(PROCESSING);
-        let undone = Error::StatusUnreachable { status: "Backlog".to_owned() };
+        let undone = Error::MoveUndone { status: "Backlog".to_owned() };
+        let sentence = "the tool accepted the move to \"Backlog\" and left the ticket where it was; \
+            check the rules of its workflow";
+        assert!(undone.is_of_ticket() && undone.to_string() == sentence, "{undone}");
         assert_eq!(world.apply(&world.failed()).await, Err(undone));
         assert_eq!((world.ticket().status, world.ticket().comments().len()), (PROCESSING, 1));
     }
@@ -253,9 +256,11 @@ async fn move_that_the_tool_leaves_undone_is_unreachable() {
 
 #[tokio::test]
 async fn transition_into_another_status_is_a_move() {
-    let world = World::new(Kind::Jira).await;
-    world.fake.state().redirect_moves(DONE);
-    assert_eq!(world.apply(&world.failed()).await, Ok(Applied::Moved { status: world.id(DONE) }));
+    for kind in KINDS {
+        let world = World::new(kind).await;
+        world.fake.state().redirect_moves(DONE);
+        assert_eq!(world.apply(&world.failed()).await, Ok(Applied::Moved { status: world.id(DONE) }));
+    }
 }
 
 #[tokio::test]
@@ -270,8 +275,9 @@ async fn mutation_of_linear_without_success_is_a_failure() {
         };
         let body = json!({ "data": { mutation: { "success": false, "issueLabel": null, "issue": null } } });
         world.fake.answer(document, (200, Vec::new(), body));
-        let error = world.apply(&world.failed()).await.unwrap_err().to_string();
-        assert!(error.contains(&format!("{mutation} did nothing")), "{error}");
+        let error = world.apply(&world.failed()).await.unwrap_err();
+        let is_named = error.to_string().contains(&format!("{mutation} did nothing"));
+        assert!(is_named && error.is_of_ticket() && !error.is_transient(), "{error}");
     }
 }
 

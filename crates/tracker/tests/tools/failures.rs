@@ -192,10 +192,10 @@ async fn unknown_credential_is_refused() {
 
 #[tokio::test]
 async fn refused_write_of_jira_has_the_reason() {
-    let reason = "it does not find the ticket that it returned before".to_owned();
-    let missing = Error::Unreachable { reason };
+    let missing = Error::TicketBusy { reason: "the tool does not find the ticket that it returned before" };
+    assert!(missing.is_transient() && missing.is_of_ticket());
     for (call, status, expected) in [
-        ("PUT /rest/api/3/issue/PRJ-7", 400, Error::Unexpected { reason: "label: status 400: No".to_owned() }),
+        ("PUT /rest/api/3/issue/PRJ-7", 400, Error::WriteRefused { reason: "label: status 400: No".to_owned() }),
         ("POST /rest/api/3/issue/PRJ-7/transitions", 403, refused(403, "No")),
         ("POST /rest/api/3/issue/PRJ-7/transitions", 404, missing),
         ("POST /rest/api/3/issue/PRJ-7/transitions", 400, Error::TransitionRefused { reason: "No".to_owned() }),
@@ -259,7 +259,7 @@ async fn missing_list_is_no_empty_list() {
     let world = World::new(Kind::Jira).await;
     for call in ["GET /rest/api/3/issue/PRJ-7/comment", "GET /rest/api/3/issue/PRJ-7/remotelink"] {
         world.fake.answer(call, (200, Vec::new(), json!({})));
-        assert!(matches!(world.apply(&world.failed()).await, Err(Error::Unexpected { .. })), "{call}");
+        assert!(matches!(world.apply(&world.failed()).await, Err(Error::WriteRefused { .. })), "{call}");
         world.apply(&world.failed()).await.unwrap();
         assert_eq!(world.ticket().comments().len(), 1);
     }
@@ -278,6 +278,8 @@ async fn refused_comment_of_linear_is_no_repeat() {
     let body = json!({ "errors": [{ "message": "raw", "extensions": extensions }], "data": null });
     world.fake.answer("mutation Comment", (200, Vec::new(), body));
     let reason = "comment: The body is too long.".to_owned();
-    assert_eq!(world.apply(&world.failed()).await, Err(Error::Unexpected { reason }));
+    let refused = Error::WriteRefused { reason };
+    assert!(refused.is_of_ticket() && !refused.is_transient());
+    assert_eq!(world.apply(&world.failed()).await, Err(refused));
     assert_eq!(world.apply(&world.failed()).await, Ok(Applied::Shown));
 }

@@ -25,8 +25,8 @@ async fn ticket_without_a_move_has_the_change_created() {
         );
         let path = if kind == Kind::Jira { "browse" } else { "x/issue" };
         assert_eq!(read.url, format!("{}/{path}/{}", world.fake.url(), world.key));
-        let Change { id, at, actor: by, from } = read.change;
-        assert_eq!((id.as_str(), by, from), ("created", actor(PERSON), None));
+        let Change { id, at, earliest, actor: by, from } = read.change;
+        assert_eq!((id.as_str(), earliest, by, from), ("created", at, actor(PERSON), None));
         assert!(at.millis() > 1_700_000_000_000, "{at}");
     }
 }
@@ -75,7 +75,10 @@ async fn move_behind_the_end_of_the_history_has_no_author() {
 async fn status_without_its_history_counts_after_some_minutes() {
     for kind in KINDS {
         let world = World::new(kind).await;
+        let created = world.read().await.unwrap().change.at;
         world.fake.state().move_ticket(world.key, BACKLOG, PERSON);
+        let moved = world.read().await.unwrap().change;
+        assert_eq!(moved.earliest, moved.at);
         world.fake.state().set_status(world.key, PROCESSING);
         let error = world.read().await.unwrap_err();
         assert!(error.is_of_ticket() && error.is_transient(), "{error}");
@@ -83,7 +86,7 @@ async fn status_without_its_history_counts_after_some_minutes() {
         world.fake.state().set_now(updated + 300_000);
         let read = world.read().await.unwrap();
         assert_eq!((read.status, read.change.at.millis()), (world.id(PROCESSING), updated));
-        assert_eq!((read.change.actor, read.change.from), (None, None));
+        assert_eq!((read.change.actor, read.change.from, read.change.earliest), (None, None, created));
         // An edit is no second entry into the status.
         world.fake.state().touch(world.key, PERSON);
         world.fake.state().set_now(updated + 900_000);
