@@ -331,7 +331,7 @@ impl World {
             name: RepositoryName::new("acme/app").unwrap(),
             default_branch: "main".into(),
             clone_url: "https://forge.example/acme/app.git".into(),
-            agent: Agent { capability: CAPABILITY.into(), command: vec!["./agent.sh".into()], model: None },
+            agent: Agent { capability: CAPABILITY.into(), command: vec!["agent.sh".into()], model: None },
             workflows: false,
             commands: CommandOverrides::default(),
             running_jobs: None,

@@ -319,3 +319,44 @@ async fn explain(session: &Session, run: &str) -> Result<String, CliError> {
     }
     Ok(fenced(&format!("The run is {}.", run.state.as_str()), &lines.join("\n")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keywords and types that Anthropic, OpenAI and Gemini accept. One provider refuses every request of an agent that
+    /// loads a server with another one.
+    fn check_schema(schema: &Value, place: &str) {
+        let known = ["type", "description", "properties", "required", "additionalProperties", "items", "enum"];
+        let limits = ["minimum", "maximum"];
+        for key in schema.as_object().unwrap().keys() {
+            assert!(known.contains(&key.as_str()) || limits.contains(&key.as_str()), "{place}: {key}");
+        }
+        let of = schema["type"].as_str().unwrap_or_else(|| panic!("{place} needs one type"));
+        assert!(["object", "array", "string", "integer", "number", "boolean"].contains(&of), "{place}: {of}");
+        assert!(schema["description"].as_str().is_none_or(|text| text.len() <= 1_024), "{place}");
+        assert_eq!(of == "array", schema["items"].is_object(), "{place}");
+        let properties = schema["properties"].as_object();
+        assert!(of != "object" || properties.is_some() || schema["additionalProperties"].is_object(), "{place}");
+        for (name, inner) in properties.into_iter().flatten() {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+            assert!(name.len() <= 64 && name.bytes().all(is_plain), "{place}: {name}");
+            check_schema(inner, &format!("{place}/{name}"));
+        }
+        for name in schema["required"].as_array().into_iter().flatten() {
+            assert!(properties.is_some_and(|properties| properties.contains_key(name.as_str().unwrap())), "{place}");
+        }
+        for inner in [&schema["items"], &schema["additionalProperties"]].into_iter().filter(|inner| inner.is_object()) {
+            check_schema(inner, &format!("{place}/*"));
+        }
+    }
+
+    #[test]
+    fn schemas_use_only_what_every_provider_accepts() {
+        for tool in TOOLS.as_array().unwrap() {
+            let name = tool["name"].as_str().unwrap();
+            assert!(name.len() <= 64 && tool["description"].as_str().unwrap().len() <= 1_024, "{name}");
+            check_schema(&tool["inputSchema"], name);
+        }
+    }
+}
