@@ -23,11 +23,11 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
         assigned = assign_places(ctx, &hinted).await;
         hinted = ctx.load_job(job).await?;
     }
-    let first = if ctx.on_one_machine { ctx.machine_queue().first(ctx, Some(job)).await? } else { None };
-    start_or_stop(ctx, hinted, first.as_ref()).await?;
+    let first = if ctx.on_one_machine { Box::pin(ctx.machine_queue().first(ctx, Some(job))).await? } else { None };
+    Box::pin(start_or_stop(ctx, hinted, first.as_ref())).await?;
     // A refused job has found no place, so the others would find none.
     if first.is_some() && !ctx.load_job(job).await?.awaits_machine(ctx.clock.now()) {
-        start_waiting(ctx).await?;
+        Box::pin(start_waiting(ctx)).await?;
     }
     assigned
 }
@@ -35,13 +35,13 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
 /// Starts the jobs that wait for a place of this machine in their order, until one is refused.
 async fn start_waiting(ctx: &Context) -> Result<(), Error> {
     let mut refused = None;
-    while let Some(first) = ctx.machine_queue().first(ctx, None).await? {
+    while let Some(first) = Box::pin(ctx.machine_queue().first(ctx, None)).await? {
         if refused.as_ref() == Some(&first.id) {
             break;
         }
         refused = Some(first.id.clone());
         // A job whose start fails, for example by an unreadable breaker, stays due. It must not stop the others.
-        if let Err(error) = start_or_stop(ctx, first.clone(), None).await {
+        if let Err(error) = Box::pin(start_or_stop(ctx, first.clone(), None)).await {
             tracing::warn!(job.id = %first.id, error = %error, "waiting job not started; the sweeper will start it");
             ctx.machine_queue().remove(&first);
         }

@@ -38,7 +38,7 @@ pub async fn start_analysis(ctx: &Context, start: &StartAnalysis) -> Result<Answ
     let id = JobId::for_analysis(&start.project, &start.integration, start.repository, &start.request);
     let mut rounds = ctx.retries(&id);
     loop {
-        match start_once(ctx, start, &id).await? {
+        match Box::pin(start_once(ctx, start, &id)).await? {
             Some(result) => return Ok(result),
             None => rounds.backoff().await?,
         }
@@ -106,7 +106,7 @@ async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<
         retry_of: start.retry_of.as_ref(),
         ..NewJob::new(id.clone(), JobKind::Analysis, (&project, &repository), now)
     };
-    let write = write_new_job(ctx, new, &delivery, None).await?;
+    let write = Box::pin(write_new_job(ctx, new, &delivery, None)).await?;
     if write == Write::Applied {
         ctx.counters().count_decision(&reason);
     }
