@@ -18,7 +18,7 @@ async fn findings_become_one_review_with_comments_at_their_lines() {
     world.set_findings(&[second, first, missing]);
     let head = world.head().await;
     let ran = world.user.run(&["review", &world.label(), "--watch"]).await;
-    let posted = "Posted 1 finding inline and 1 in the text. Worst: high.";
+    let posted = "Posted 1 finding inline and 2 in the text. Worst: critical.";
     assert!(ran.out.ends_with(&format!("\n{posted} $1.12\n")), "{ran:?}");
     assert!(ran.err.contains(": a review"), "{ran:?}");
     let job: JobId = ran.out.lines().next().unwrap().parse().unwrap();
@@ -27,7 +27,7 @@ async fn findings_become_one_review_with_comments_at_their_lines() {
     assert_eq!((reviews.len(), comments.len()), (1, 1), "{reviews:?} {comments:?}");
     assert_eq!((&reviews[0]["state"], &reviews[0]["commit_id"]), (&json!("COMMENTED"), &json!(head)));
     let text = reviews[0]["body"].as_str().unwrap();
-    for part in ["The retry loop.", "`src/retry.rs:99` No test", "1 finding about a file that does not exist"] {
+    for part in ["The retry loop.", "`src/retry.rs:99` No test", "`src/none.rs:1` Gone"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains("overflows"), "the inline finding is also in the text: {text}");
@@ -54,12 +54,12 @@ async fn findings_become_one_review_with_comments_at_their_lines() {
     let titles = ["critical, bug: Gone\n", "high, bug: The delay", "medium, bug: No test\n"];
     let found = titles.map(|title| output.find(title).unwrap_or_else(|| panic!("{title}: {output}")));
     assert!(found.is_sorted(), "the worst finding is first: {output}");
-    for place in ["src/none.rs:1, left out\n", "src/retry.rs:3, inline\n", "src/retry.rs:99, in the text\n"] {
+    for place in ["src/none.rs:1, in the text\n", "src/retry.rs:3, inline\n", "src/retry.rs:99, in the text\n"] {
         assert!(output.contains(place), "{place}: {output}");
     }
     assert!(!output.contains('\u{1b}'), "{output:?}");
     let json = world.user.json(&["jobs", "output", job.as_str()]).await;
-    assert_eq!(json["output"]["places"], json!(["in_text", "inline", "dropped"]));
+    assert_eq!(json["output"]["places"], json!(["in_text", "inline", "in_text"]));
     let id = short(&job);
     let shown = world.user.ok(&["jobs", "show", &id]).await;
     assert!(shown.contains("reviews\thttp") && shown.contains("pullyard jobs output"), "{shown}");

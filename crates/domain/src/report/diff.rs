@@ -186,7 +186,7 @@ impl<'a> Diff<'a> {
     }
 
     /// The changed file that a path means, if exactly one is possible: by the old name of a renamed file, and as agents
-    /// write paths, for example absolute, with the prefix of a patch, or the file's name alone.
+    /// write paths, for example absolute or with the prefix of a patch. A file's name alone may mean an unchanged file.
     pub fn find_file(&self, path: &str) -> Option<&str> {
         let path = path.trim().replace('\\', "/");
         let is_line = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
@@ -197,7 +197,7 @@ impl<'a> Diff<'a> {
             let new = self.files.keys().map(|name| (name.as_str(), name.as_str()));
             new.chain(self.renamed.iter().map(|(old, new)| (old.as_str(), new.as_str())))
         };
-        let (lower, end) = (short.to_lowercase(), format!("/{short}"));
+        let lower = short.to_lowercase();
         let only = |matches: &dyn Fn(&str) -> bool| {
             let mut found: Vec<_> = names().filter(|(name, _)| matches(name)).map(|(_, new)| new).collect();
             found.dedup();
@@ -206,8 +206,10 @@ impl<'a> Diff<'a> {
         only(&|name| name == path)
             .or_else(|| only(&|name| name == short))
             .or_else(|| only(&|name| name.to_lowercase() == lower))
-            .or_else(|| only(&|name| path.strip_suffix(name).is_some_and(|before| before.ends_with('/'))))
-            .or_else(|| only(&|name| !short.is_empty() && name.ends_with(&end)))
+            .or_else(|| {
+                let ends = |name: &str| path.strip_suffix(name).is_some_and(|before| before.ends_with('/'));
+                only(&|name| path.starts_with('/') && name.contains('/') && ends(name))
+            })
     }
 
     /// The hunk that shows this line of the file.
@@ -272,7 +274,8 @@ mod tests {
             ("src/new.txt:31-33", Some("src/new.txt")),
             ("/work/tree/src/old.txt", Some("src/new.txt")),
             ("SRC/New.txt", Some("src/new.txt")),
-            ("old.txt", Some("src/new.txt")),
+            ("old.txt", None),
+            ("z/src/new.txt", None),
             ("x/lib.rs", Some("x/lib.rs")),
             ("/work/tree/y/lib.rs", Some("y/lib.rs")),
             ("a/İ.md", Some("a/İ.md")),
