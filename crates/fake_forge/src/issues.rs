@@ -136,20 +136,3 @@ pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request, 
         _ => (StatusCode::NOT_FOUND, Json(json!({ "message": "Not Found" }))).into_response(),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn first_spelling_of_a_label_stays_in_its_repository() {
-        let mut labels = Labels::default();
-        for (repository, sent, expected) in [
-            ("acme/app", "in review", "in review"),
-            ("Acme/App", "In Review", "in review"),
-            ("acme/other", "In Review", "In Review"),
-        ] {
-            assert_eq!(labels.spelling(repository, sent), expected, "{repository} {sent}");
-        }
-    }
-}
