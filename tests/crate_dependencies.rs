@@ -76,7 +76,7 @@ const RESERVED_LIBRARIES: [(&str, &str); 17] = [
     ("yaml-rust2", "cli"),
 ];
 
-const DOMAIN_LIBRARIES: &str = "cronexpr data-encoding jiff percent-encoding schemars serde serde_json sha2 time";
+const DOMAIN_LIBRARIES: &str = "cronexpr data-encoding jiff percent-encoding schemars serde serde_json sha2 time url";
 
 /// The fields used from `cargo metadata`. The crate `cargo_metadata` would enable a serde_json feature and rebuild its
 /// dependents for tests.

@@ -1,37 +1,42 @@
 //! Handles the messages of both ordered queues. No message calls a host that rests after a timeout.
 //! The queue of effects moves work; the queue of calls has the messages whose only purpose is a call to a user's address.
 
+use crate::corrupt::skip_corrupt;
 use crate::sweep::postpone::put_off_until;
 use crate::tickets::settle_ticket::{settle_ticket, settle_without_calls};
 use crate::trackers::load_readable_tracker;
 use crate::trackers::look::look_at_ticket;
 use crate::{Context, Error, advance_run, poll_repository, review, send_notice};
-use pullyard_domain::host::{Exchanges, HostRest, host_of};
+use pullyard_domain::host::{Exchanges, HostRest, HostSign, host_of};
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::tracker::{Tracker, TrackerKind};
 use pullyard_domain::wakeup::{EffectMessage, NoticeWakeup, QueuedReview, call_group};
 use pullyard_store::WorkKey;
+use std::time::Duration;
+
+/// For the work of one message with calls. The functions have 60 s.
+const WORK_LIMIT: Duration = Duration::from_secs(50);
 
 /// Handles a message of the queue of effects. A call that is due is sent to the other queue.
 /// Idempotent: by the table.
-/// Errors: of the use cases; `HostRests` for a review, which only its message contains.
+/// Errors: of the use cases.
 pub async fn handle_effect(ctx: &Context, effect: EffectMessage) -> Result<(), Error> {
     match effect {
         EffectMessage::Settle(wakeup) => Box::pin(settle_without_calls(ctx, &wakeup.project, &wakeup.ticket)).await,
         EffectMessage::Admit(wakeup) => {
-            let job = ctx.store.load_job(&wakeup.job).await?;
-            let host = match job {
+            let host = match skip_corrupt(ctx, ctx.store.load_job(&wakeup.job).await)?.flatten() {
                 Some(job) => load_forge_host(ctx, &job.integration).await?,
                 None => None,
             };
-            let key = Some(WorkKey::Job(wakeup.job.clone()));
+            let key = WorkKey::Job(wakeup.job.clone());
             call_host(ctx, host, key, Box::pin(review::freeze_reviews(ctx, &wakeup.job))).await
         }
         EffectMessage::Advance(wakeup) => Box::pin(advance_run(ctx, &wakeup.advance)).await,
         EffectMessage::Review(queued) => {
+            // Only the message has the review, so it does not wait for the end of a rest.
             let host = load_forge_host(ctx, &queued.event.pull_request.id.integration).await?;
-            call_host(ctx, host, None, Box::pin(decide(ctx, *queued))).await
+            record_exchanges_of(ctx, host, Box::pin(decide(ctx, *queued))).await
         }
         // An older version sent it here.
         EffectMessage::Tell(wakeup) => Ok(ctx.wakeups.wake_pull_request(&wakeup).await?),
@@ -79,7 +84,7 @@ async fn make_call(ctx: &Context, effect: EffectMessage, group: &str) -> Result<
         EffectMessage::Tell(wakeup) => {
             let id = &wakeup.pull_request;
             let host = load_forge_host(ctx, &id.integration).await?;
-            let key = Some(WorkKey::PullRequest(id.clone()));
+            let key = WorkKey::PullRequest(id.clone());
             call_host(ctx, host, key, Box::pin(review::post_status(ctx, id))).await
         }
         EffectMessage::Poll(wakeup) => {
@@ -88,7 +93,7 @@ async fn make_call(ctx: &Context, effect: EffectMessage, group: &str) -> Result<
                 Some(tool) if repository == crate::poll::tool_poll::TOOL => tool_host(ctx, &tool).await?,
                 _ => load_forge_host(ctx, integration).await?,
             };
-            let key = Some(WorkKey::Poll(project.clone(), integration.clone(), repository));
+            let key = WorkKey::Poll(project.clone(), integration.clone(), repository);
             call_host(ctx, host, key, Box::pin(poll_repository(ctx, project, integration, repository))).await
         }
         // Work without a call belongs into the other queue.
@@ -119,29 +124,26 @@ async fn notify(ctx: &Context, wakeup: &NoticeWakeup, group: &str) -> Result<(),
 }
 
 /// Does the work unless the host rests. Then the item is put off until the end of the rest.
-/// Errors: of the work; `HostRests` without an item.
+/// Errors: of the work.
 async fn call_host(
     ctx: &Context,
     host: Option<String>,
-    key: Option<WorkKey>,
+    key: WorkKey,
     work: impl Future<Output = Result<(), Error>>,
 ) -> Result<(), Error> {
-    let rest = match &host {
-        Some(host) => load_rest(ctx, host).await?.map(|until| (host, until)),
-        None => None,
-    };
-    match (rest, key) {
-        (Some((host, until)), Some(key)) => {
-            tracing::info!(host, until = %until, item = ?key, "host rests; the call is put off");
-            put_off_until(ctx, &key, until).await
-        }
-        (Some((host, until)), None) => Err(Error::HostRests { host: host.clone(), until }),
-        (None, _) => record_exchanges_of(ctx, host, work).await,
+    if let Some(host) = &host
+        && let Some(until) = load_rest(ctx, host).await?
+    {
+        tracing::info!(host, until = %until, item = ?key, "host rests; the call is put off");
+        return put_off_until(ctx, &key, until).await;
     }
+    record_exchanges_of(ctx, host, work).await
 }
 
-/// Does the work, and lets the host rest if it did not answer in time.
+/// Does the work, and lets the host rest if no call was answered in time. Calls to several hosts in one message may hang
+/// one after the other; `WORK_LIMIT` ends the work before the function is killed, so that the rest is recorded.
 /// Writes: HOST after a timeout, and after the first answer that follows one.
+/// Errors: of the work; `Timeout`.
 async fn record_exchanges_of(
     ctx: &Context,
     host: Option<String>,
@@ -149,7 +151,10 @@ async fn record_exchanges_of(
 ) -> Result<(), Error> {
     let Some(host) = host else { return work.await };
     let before = count_exchanges(ctx, &host);
-    let result = work.await;
+    let result = match tokio::time::timeout(WORK_LIMIT, work).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::Timeout { step: "do the work of a message", within: WORK_LIMIT }),
+    };
     // The rest must not hide the result of the work.
     if let Err(error) = record_exchanges(ctx, &host, before).await {
         tracing::warn!(host, error = &error as &dyn std::error::Error, "rest of a host not stored");
@@ -158,17 +163,16 @@ async fn record_exchanges_of(
 }
 
 async fn record_exchanges(ctx: &Context, host: &str, before: Exchanges) -> Result<(), Error> {
-    let after = count_exchanges(ctx, host);
-    let changed = if after.timeouts > before.timeouts {
-        let rest = HostRest::after_timeout(ctx.store.load_host_rest(host).await?, host, ctx.clock.now());
-        if let Some(rest) = &rest {
-            tracing::warn!(host, until = %rest.until, timeouts = rest.timeouts, "host does not answer; it rests");
+    let changed = match count_exchanges(ctx, host).sign_since(before) {
+        Some(HostSign::Hangs) => {
+            let rest = HostRest::after_timeout(ctx.store.load_host_rest(host).await?, host, ctx.clock.now());
+            if let Some(rest) = &rest {
+                tracing::warn!(host, until = %rest.until, timeouts = rest.timeouts, "host does not answer; it rests");
+            }
+            rest
         }
-        rest
-    } else if after.answers > before.answers {
-        ctx.store.load_host_rest(host).await?.and_then(HostRest::after_answer)
-    } else {
-        None
+        Some(HostSign::Answers) => ctx.store.load_host_rest(host).await?.and_then(HostRest::after_answer),
+        None => None,
     };
     if let Some(rest) = changed {
         // Stale: a concurrent call has recorded its own result.
@@ -220,5 +224,6 @@ async fn tool_host(ctx: &Context, connection: &Tracker) -> Result<Option<String>
 }
 
 async fn load_forge_host(ctx: &Context, id: &IntegrationId) -> Result<Option<String>, Error> {
-    Ok(ctx.store.load_integration(id).await?.and_then(|integration| host_of(&integration.api_url)))
+    let integration = skip_corrupt(ctx, ctx.store.load_integration(id).await)?.flatten();
+    Ok(integration.and_then(|integration| host_of(&integration.api_url)))
 }

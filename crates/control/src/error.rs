@@ -34,9 +34,6 @@ pub enum Error {
     /// A time limit has passed or would pass. Work in progress stops as in a crash.
     #[error("{step} within {} s", .within.as_secs())]
     Timeout { step: &'static str, within: Duration },
-    /// It did not answer the last calls in time.
-    #[error("call {host} before {until}: it did not answer the last calls in time")]
-    HostRests { host: String, until: Timestamp },
     #[error("find {resource} {name}")]
     NotFound { resource: &'static str, name: String },
     #[error("use the name {name}: another {resource} has it")]
@@ -99,7 +96,7 @@ impl Error {
             Self::Store(error) => error.is_transient(),
             Self::Cloud(error) => error.is_transient(),
             Self::Forge(error) => error.is_transient(),
-            Self::ToolUnavailable(_) | Self::Contended { .. } | Self::Timeout { .. } | Self::HostRests { .. } => true,
+            Self::ToolUnavailable(_) | Self::Contended { .. } | Self::Timeout { .. } => true,
             _ => false,
         }
     }

@@ -100,19 +100,25 @@ async fn load_state(ctx: &Context, project: &ProjectId, endpoint: &EndpointId) -
 }
 
 /// The host that a due notice calls. `None`: it makes no call, or its address cannot be used.
-/// Errors: `Store`; `Cloud`.
+/// Errors: `Store`; `Cloud` if it is transient.
 pub(crate) async fn load_host(ctx: &Context, wakeup: &NoticeWakeup) -> Result<Option<String>, Error> {
     let Some(facts) = load_facts(ctx, &wakeup.notice, &wakeup.endpoint).await? else { return Ok(None) };
     let SendStep::Send(endpoint) = facts.step() else { return Ok(None) };
     match (&endpoint.url, &endpoint.url_secret) {
         (Some(url), _) => Ok(host_of(url)),
-        (None, Some(secret)) => match ctx.secrets.get(secret).await {
+        (None, Some(secret)) => match load_secret_url(ctx, &facts.notice.data.project, secret).await {
             Ok(url) => Ok(host_of(&url)),
-            Err(pullyard_cloud::Error::NoSecret { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) if error.is_transient() => Err(error),
+            // The send records the reason.
+            Err(_) => Ok(None),
         },
         (None, None) => Ok(None),
     }
+}
+
+async fn load_secret_url(ctx: &Context, project: &ProjectId, secret: &str) -> Result<String, Error> {
+    check_secret_use(ctx, project, &[secret]).await?;
+    Ok(ctx.secrets.get(secret).await?.to_string())
 }
 
 /// Puts a notice off at one endpoint until its host may be called again. This is no try.

@@ -4,11 +4,14 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use url::Url;
 
 const FIRST_REST: Duration = Duration::from_secs(5);
 const MAX_REST: Duration = Duration::from_secs(600);
 /// After so long without a timeout, the host's rests begin short again.
 const MEMORY: Duration = Duration::from_secs(24 * 3_600);
+/// DNS allows 253. A longer host does not resolve, and would exceed the length of a key.
+const MAX_HOST_BYTES: usize = 255;
 /// The log of one process forgets its hosts above this number.
 const MAX_HOSTS: usize = 1_000;
 
@@ -46,14 +49,12 @@ impl HostRest {
     }
 }
 
-/// The host of a URL with its port, if it is not the scheme's own. `None`: the text is no URL.
+/// The host of a URL as HTTP clients call it, with its port unless that is the scheme's default.
+/// `None`: the text is no URL with a host, or its host is longer than a DNS name.
 pub fn host_of(url: &str) -> Option<String> {
-    let (scheme, rest) = url.trim().split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority.rsplit('@').next()?.to_ascii_lowercase();
-    let default = if scheme.eq_ignore_ascii_case("http") { ":80" } else { ":443" };
-    let host = host.strip_suffix(default).unwrap_or(&host);
-    (!host.is_empty()).then(|| host.to_owned())
+    let url = Url::parse(url.trim()).ok()?;
+    let host = url.host_str().filter(|host| !host.is_empty() && host.len() <= MAX_HOST_BYTES)?;
+    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
 /// Exchanges of one process with a host.
@@ -61,6 +62,24 @@ pub fn host_of(url: &str) -> Option<String> {
 pub struct Exchanges {
     pub answers: u64,
     pub timeouts: u64,
+}
+
+/// The conclusion from the exchanges during a message's work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostSign {
+    Hangs,
+    Answers,
+}
+
+impl Exchanges {
+    /// A timeout beside answers is no hang: the host of a forge serves all projects, and one slow request must not stop
+    /// their calls. `None`: there was no exchange, or no connection.
+    pub fn sign_since(self, before: Self) -> Option<HostSign> {
+        if self.answers > before.answers {
+            return Some(HostSign::Answers);
+        }
+        (self.timeouts > before.timeouts).then_some(HostSign::Hangs)
+    }
 }
 
 /// Counts the exchanges of one process, so that a caller sees whether a host hung, however the failure was handled.
@@ -121,6 +140,22 @@ mod tests {
     }
 
     #[test]
+    fn only_timeouts_without_an_answer_are_a_hang() {
+        let before = Exchanges { answers: 5, timeouts: 2 };
+        for (answers, timeouts, sign) in [
+            (0, 0, None),
+            (1, 0, Some(HostSign::Answers)),
+            (0, 1, Some(HostSign::Hangs)),
+            (30, 1, Some(HostSign::Answers)),
+        ] {
+            let after = Exchanges { answers: 5 + answers, timeouts: 2 + timeouts };
+            assert_eq!(after.sign_since(before), sign, "{answers} answers, {timeouts} timeouts");
+        }
+        // The log was emptied meanwhile.
+        assert_eq!(Exchanges::default().sign_since(before), None);
+    }
+
+    #[test]
     fn host_of_a_url_has_its_port() {
         for (url, host) in [
             ("https://Hooks.test/a?b", Some("hooks.test")),
@@ -129,8 +164,13 @@ mod tests {
             ("http://127.0.0.1:80/", Some("127.0.0.1")),
             ("http://[::1]:9/x", Some("[::1]:9")),
             ("https://user@hooks.test#x", Some("hooks.test")),
-            ("https:///x", None),
+            ("https://user@safe.test\\@hooks.test/", Some("safe.test")),
+            ("https://bücher.test/", Some("xn--bcher-kva.test")),
+            ("http://127.1:9/", Some("127.0.0.1:9")),
+            ("https://", None),
             ("hooks.test", None),
+            ("mailto:hooks@hooks.test", None),
+            (&format!("https://{}.test/", "a".repeat(300)), None),
         ] {
             assert_eq!(host_of(url).as_deref(), host, "{url}");
         }

@@ -24,7 +24,12 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
         hinted = ctx.load_job(job).await?;
     }
     let first = if ctx.on_one_machine { Box::pin(ctx.machine_queue().first(ctx, Some(job))).await? } else { None };
-    Box::pin(start_or_stop(ctx, hinted, first.as_ref())).await?;
+    let started = Box::pin(start_or_stop(ctx, hinted.clone(), first.as_ref())).await;
+    if ctx.on_one_machine && started.is_err() {
+        // Its due time repeats it. It must not stop the others.
+        ctx.machine_queue().remove(&hinted);
+    }
+    started?;
     // A refused job has found no place, so the others would find none.
     if first.is_some() && !ctx.load_job(job).await?.awaits_machine(ctx.clock.now()) {
         Box::pin(start_waiting(ctx)).await?;
@@ -42,7 +47,7 @@ async fn start_waiting(ctx: &Context) -> Result<(), Error> {
         refused = Some(first.id.clone());
         // A job whose start fails, for example by an unreadable breaker, stays due. It must not stop the others.
         if let Err(error) = Box::pin(start_or_stop(ctx, first.clone(), None)).await {
-            tracing::warn!(job.id = %first.id, error = %error, "waiting job not started; the sweeper will start it");
+            tracing::warn!(job.id = %first.id, error = %error, "waiting job not started; its next due time repeats it");
             ctx.machine_queue().remove(&first);
         }
     }

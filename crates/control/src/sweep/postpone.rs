@@ -2,6 +2,7 @@
 
 use crate::error::format_for_table;
 use crate::{Context, Error};
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::sweep::back_off;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Error as StoreError, WorkKey};
@@ -39,22 +40,33 @@ pub(super) async fn postpone(ctx: &Context, key: &WorkKey, cause: Option<&Error>
     }
 }
 
-/// Puts an item off until the host that it calls may be called again. This is no failure of the item.
+/// Puts an item off until the host that it calls may be called again, if the call is still due. This is no failure of
+/// the item.
 /// Stale is harmless: the concurrent write moved the item.
 pub(crate) async fn put_off_until(ctx: &Context, key: &WorkKey, until: Timestamp) -> Result<(), Error> {
     match key {
         WorkKey::Job(id) => {
             let Some(mut job) = ctx.store.load_job(id).await? else { return Ok(()) };
+            // Only the reading of its reviews calls the host. A later job has its own due time, such as its silence.
+            if job.status != JobStatus::Pending {
+                return Ok(());
+            }
             job.not_before = job.not_before.max(Some(until));
             ctx.store.update_job(&job).await?;
         }
         WorkKey::PullRequest(id) => {
             let Some(mut pull_request) = ctx.store.load_pull_request(id).await? else { return Ok(()) };
+            if !pull_request.is_note_outdated() && pull_request.review_wanted_at().is_none() {
+                return Ok(());
+            }
             pull_request.not_before = pull_request.not_before.max(Some(until));
             ctx.store.update_pull_request(&pull_request).await?;
         }
         WorkKey::Poll(project, integration, repository) => {
             let Some(mut poll) = ctx.store.load_poll(project, integration, *repository).await? else { return Ok(()) };
+            if poll.gone_at.is_some() || poll.next > ctx.clock.now() {
+                return Ok(());
+            }
             poll.not_before = poll.not_before.max(Some(until));
             ctx.store.put_poll(&poll).await?;
         }

@@ -5,15 +5,17 @@ use crate::world::World;
 use pullyard_control::review::{
     ProjectScope, PullRequestChange, decide_review, freeze_reviews, record_pull_request_change,
 };
-use pullyard_control::{Answer, cancel_job, retry_job, settle_ticket, ticket_view};
+use pullyard_control::{Answer, cancel_job, handle_effect, retry_job, settle_ticket, ticket_view};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::due::{self, Due};
+use pullyard_domain::host::{HostRest, host_of};
 use pullyard_domain::id::{DeliveryId, ReviewId};
 use pullyard_domain::job::{ContextFault, JobKind, RevisedPullRequest};
 use pullyard_domain::pull_request::{Note, PullRequestLink, PullRequestState};
 use pullyard_domain::review::{Author, PullRequestSnapshot, RequestedAction, ReviewEvent, ReviewState};
 use pullyard_domain::ticket::{LastJob, LastOutcome};
+use pullyard_domain::wakeup::{EffectMessage, JobWakeup};
 
 const NUMBER: u64 = 7;
 
@@ -272,6 +274,24 @@ async fn rate_limited_forge_is_not_called_by_a_repeated_message() {
     let before = world.load_job(&job.id).await;
     freeze_reviews(ctx, &job.id).await.unwrap();
     assert_eq!(world.load_job(&job.id).await, before);
+}
+
+#[tokio::test]
+async fn rest_of_a_forge_puts_off_only_a_pending_job() {
+    let desk = ReviewWorld::new(World::begin().await).await;
+    let pending = waiting_reviews(&desk).await;
+    let ctx = &desk.world.ctx;
+    let ready = desk.world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
+    let host = host_of(&desk.world.integration().api_url).unwrap();
+    let rest = HostRest::after_timeout(None, &host, ctx.clock.now()).unwrap();
+    assert_applied(ctx.store.put_host_rest(&rest).await);
+    let before = desk.world.load_job(&pending).await.not_before;
+    assert!(before < Some(rest.until), "{before:?}");
+    for (job, expected) in [(&pending, Some(rest.until)), (&ready.id, ready.not_before)] {
+        let wakeup = JobWakeup { job: job.clone() };
+        handle_effect(ctx, EffectMessage::Admit(wakeup)).await.unwrap();
+        assert_eq!(desk.world.load_job(job).await.not_before, expected);
+    }
 }
 
 #[tokio::test]
