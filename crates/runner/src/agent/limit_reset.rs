@@ -22,7 +22,7 @@ const MONTHS: [&str; 12] = [
 ];
 /// From the day of the week of 1 January 1970.
 const WEEKDAYS: [&str; 7] = ["thursday", "friday", "saturday", "sunday", "monday", "tuesday", "wednesday"];
-/// Written by older versions of Claude Code, before the end in seconds since 1970.
+/// Written by older versions of Claude Code, before the end in seconds since 1970, and by its server in milliseconds.
 const EPOCH_PREFIX: &str = "limit reached|";
 /// Phrases before a time, and whether the time must name its zone. Claude Code writes `resets 3pm (UTC)`. Codex writes
 /// `try again at 3:05 PM` in its own zone, which the runner sets to UTC.
@@ -52,11 +52,8 @@ struct TimeParts {
 
 pub(super) fn parse_reset_time(message: &str, now: Timestamp) -> Option<Timestamp> {
     let lower = message.to_ascii_lowercase();
-    if let Some((_, end)) = lower.split_once(EPOCH_PREFIX) {
-        let digits = end.split(|c: char| !c.is_ascii_digit()).next()?;
-        return (digits.len() == 10)
-            .then(|| parse_number(digits, i64::MAX))?
-            .map(|secs| Timestamp::from_millis(secs * 1_000));
+    if let Some(end) = lower.split_once(EPOCH_PREFIX).and_then(|(_, end)| parse_epoch(end)) {
+        return Some(end);
     }
     let (text, needs_zone) =
         TIME_PREFIXES.iter().find_map(|(before, needs_zone)| Some((lower.split_once(before)?.1, *needs_zone)))?;
@@ -92,6 +89,17 @@ pub(super) fn parse_reset_time(message: &str, now: Timestamp) -> Option<Timestam
     }
 }
 
+/// Ten digits are seconds since 1970, thirteen milliseconds.
+fn parse_epoch(text: &str) -> Option<Timestamp> {
+    let digits = text.split(|c: char| !c.is_ascii_digit()).next()?;
+    let number = parse_number(digits, i64::MAX)?;
+    match digits.len() {
+        10 => Some(Timestamp::from_millis(number * 1_000)),
+        13 => Some(Timestamp::from_millis(number)),
+        _ => None,
+    }
+}
+
 fn parse_parts(text: &str) -> Option<TimeParts> {
     let mut parts = TimeParts::default();
     let is_between = |c: char| c.is_whitespace() || ",()".contains(c);
@@ -102,7 +110,7 @@ fn parse_parts(text: &str) -> Option<TimeParts> {
         if let Some((date, clock)) = parse_iso_date(word) {
             (parts.year, parts.month, parts.day) = (Some(date.0), Some(date.1), Some(date.2));
             if let Some(clock) = clock {
-                (parts.minutes_of_day, parts.names_utc) = (Some(clock), true);
+                (parts.minutes_of_day, parts.names_utc) = (Some(clock.minutes), clock.names_zone);
             }
         } else if let Some(month) = find_name(&MONTHS, word) {
             parts.month = Some(month);
@@ -145,9 +153,21 @@ fn find_name(names: &[&str], word: &str) -> Option<usize> {
     names.iter().position(|name| word.len() >= 3 && name.starts_with(word))
 }
 
-/// `2d`, `3h`, `20m`, `0.5s`, `28.3s` and `900ms`. Units: milliseconds, rounded up to a second.
+/// `2d`, `3h`, `20m`, `0.5s`, `28.3s`, `900ms`, and several together, such as `1h20m`. Units: milliseconds, rounded up
+/// to a second.
 fn parse_short_duration(word: &str) -> Option<i64> {
-    let (number, unit) = word.split_at(word.find(|c: char| c.is_ascii_lowercase())?);
+    let (mut sum, mut rest) = (0_i64, word);
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(|c: char| c.is_ascii_lowercase())?);
+        let (unit, after) = after.split_at(after.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(after.len()));
+        sum = sum.checked_add(parse_amount(number, unit)?)?;
+        rest = after;
+    }
+    sum.checked_add(999).map(|millis| millis / 1_000 * 1_000)
+}
+
+/// Units: milliseconds. A fraction counts as one unit.
+fn parse_amount(number: &str, unit: &str) -> Option<i64> {
     let unit = match unit {
         "d" => DAY,
         "h" | "hr" => HOUR,
@@ -159,18 +179,39 @@ fn parse_short_duration(word: &str) -> Option<i64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     parse_number(fraction, i64::MAX)?;
     let rest = if fraction.bytes().all(|digit| digit == b'0') { 0 } else { 1 };
-    let duration = parse_number(whole, i64::MAX)?.checked_add(rest)?.checked_mul(unit)?;
-    duration.checked_add(999).map(|millis| millis / 1_000 * 1_000)
+    parse_number(whole, i64::MAX)?.checked_add(rest)?.checked_mul(unit)
 }
 
-/// `2026-12-01` and `2026-12-01t13:45:10z`, as year, month from 0, day, and minutes after midnight.
-fn parse_iso_date(word: &str) -> Option<((i64, usize, i64), Option<i64>)> {
+struct IsoClock {
+    /// Minutes after midnight in UTC. Beyond one day for an offset that changes the date.
+    minutes: i64,
+    names_zone: bool,
+}
+
+/// `2026-12-01`, `2026-12-01t13:45:10z` and `2026-12-01t13:45:10+02:00`, as year, month from 0 and day.
+fn parse_iso_date(word: &str) -> Option<((i64, usize, i64), Option<IsoClock>)> {
     let (date, time) = word.split_once('t').map_or((word, None), |(date, time)| (date, Some(time)));
     let mut parts = date.split('-').map(|part| parse_number(part, 9_999));
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
     let month = usize::try_from(month).ok()?.checked_sub(1)?;
-    let clock = time.filter(|time| time.ends_with('z')).and_then(|time| parse_hour_and_minute(time.get(..5)?, 23));
+    let clock = match time {
+        Some(time) => Some(parse_iso_clock(time)?),
+        None => None,
+    };
     Some(((year, month, day), clock))
+}
+
+fn parse_iso_clock(time: &str) -> Option<IsoClock> {
+    let (clock, zone) = time.split_at(time.find(['z', '+', '-']).unwrap_or(time.len()));
+    let offset = match zone {
+        "" | "z" => 0,
+        _ => {
+            let minutes = parse_hour_and_minute(zone.get(1..)?, 23)?;
+            if zone.starts_with('-') { -minutes } else { minutes }
+        }
+    };
+    let minutes = parse_hour_and_minute(clock.get(..5)?, 23)? - offset;
+    Some(IsoClock { minutes, names_zone: !zone.is_empty() })
 }
 
 /// `3pm`, `3:05pm`, `3:05 pm`, and `15:05` before the word `utc`. Units: minutes after midnight.
@@ -228,7 +269,16 @@ mod tests {
         check("You've hit your usage limit. Try again in 2 days 3 hours 5 minutes.", Some("2026-11-23T13:05:00Z"));
         check("Please try again in 1 hour, or upgrade.", Some("2026-11-21T11:00:00Z"));
         check("rate limit exceeded: Please try again in 0.5s.", Some("2026-11-21T10:00:01Z"));
-        check("Please try again in 1h20m.", None);
+        check("until 2026-12-01T13:45:10+02:00", Some("2026-12-01T11:45:00Z"));
+        check("resets 2026-12-01T01:45:10.123+02:00", Some("2026-11-30T23:45:00Z"));
+        check("resets 2026-12-01T23:45-05:30", Some("2026-12-02T05:15:00Z"));
+        check("until 2026-12-01T13:45:10", Some("2026-12-01T13:45:00Z"));
+        check("resets 2026-12-01T13:45:10", None);
+        check("Please try again in 1h20m.", Some("2026-11-21T11:20:00Z"));
+        check("Please try again in 7m12s.", Some("2026-11-21T10:07:12Z"));
+        check("Please try again in 6m0.5s", Some("2026-11-21T10:06:01Z"));
+        check("Usage limit reached|1795284000000", Some("2026-11-21T18:00:00Z"));
+        check("limit reached|soon; try again in 5m", Some("2026-11-21T10:05:00Z"));
         check("Please try again in 1h 20m.", Some("2026-11-21T11:20:00Z"));
         check("Please try again in 28.3s. Visit the site.", Some("2026-11-21T10:00:29Z"));
         check("resets in 900ms", Some("2026-11-21T10:00:01Z"));
@@ -238,6 +288,9 @@ mod tests {
             "limit reached|soon",
             "limit reached|17",
             "2026-13-45 at 00:00 UTC",
+            "until 2026-12-01T13:45:10+0200",
+            "try again in 1h20",
+            "try again in 1h20x",
             "try again in 99999999999 days",
             "ünder 2026-1",
         ] {
