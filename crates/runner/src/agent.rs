@@ -43,7 +43,6 @@ use crate::Isolation;
 use crate::RunJob;
 use crate::agent_files;
 use crate::api::event_draft::EventDraft;
-use crate::api::reporter::EventSink;
 use crate::git::Git;
 use crate::git::target::Target;
 use crate::git::work;
@@ -335,21 +334,21 @@ fn create_adapter(
         AgentChoice::Command => {
             let command = &run.assignment.agent.command;
             let Some((name, args)) = command.split_first() else {
-                return Err(agent_missing(run.attempt.events, "The agent", &"no command is set"));
+                return Err(agent_missing(run, "The agent", &"no command is set"));
             };
             let path = environment.get("PATH");
             let is_container = run.isolation.is_container();
             let program = find_program_at(is_container, name, &run.workspace.tree(), path.as_deref())
-                .map_err(|reason| agent_missing(run.attempt.events, name, &reason))?;
+                .map_err(|reason| agent_missing(run, name, &reason))?;
             Box::new(CommandAgent { program, args: args.to_vec() })
         }
     })
 }
 
-/// A relative path names a file of the repository, any other name a program of the machine.
-fn agent_missing(events: &EventSink, agent: &str, reason: &dyn std::fmt::Display) -> Stop {
-    events.log(format!("The agent could not be started: {reason}."));
-    if agent.contains('/') && !agent.starts_with('/') {
+/// A relative path names a file of the repository if there is a checkout, any other name a program of the machine.
+fn agent_missing(run: &Run<'_>, agent: &str, reason: &dyn std::fmt::Display) -> Stop {
+    run.attempt.events.log(format!("The agent could not be started: {reason}."));
+    if run.assignment.kind.spec().checkout && agent.contains('/') && !agent.starts_with('/') {
         // The fault of its first line, if it has one.
         let reason = Quoted(reason.to_string().strip_prefix(&format!("{agent}: ")).map(str::to_owned));
         return Failure::AgentScriptMissing { agent: agent.to_owned(), reason }.into();

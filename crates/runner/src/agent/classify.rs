@@ -124,7 +124,9 @@ pub(super) fn classify(end: &EndFacts<'_>) -> Verdict {
         }
         None => Verdict::Failed(to_agent_failure(end)),
         Some(end_report) if !end_report.success => classify_failure(end, end_report),
-        Some(_) if end.exit != Exit::Code(0) => Verdict::Failed(to_agent_failure(end)),
+        // An agent may fail after its reported success, for example in a hook or an upload of statistics; its work counts.
+        // Another code or a signal means that it was interrupted.
+        Some(_) if !matches!(end.exit, Exit::Code(0 | FAILED_EXIT)) => Verdict::Failed(to_agent_failure(end)),
         Some(_) => match end.denied_tool {
             Some(tool) if !end.has_changes => Verdict::Failed(Failure::PermissionDenied { tool: tool.into() }),
             _ => Verdict::Succeeded,

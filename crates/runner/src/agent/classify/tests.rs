@@ -84,12 +84,14 @@ fn parse_claude_code<'l>(lines: impl IntoIterator<Item = &'l str>) -> EndReport 
 }
 
 #[test]
-fn success_needs_exit_code_zero_and_a_terminal_line() {
+fn success_needs_a_terminal_line_and_exit_code_0_or_1() {
     let end_report = success();
-    assert_eq!(classify(&claude_code_end(&end_report)), Succeeded);
+    for exit in [Exit::Code(0), Exit::Code(1)] {
+        assert_eq!(classify(&EndFacts { exit, ..claude_code_end(&end_report) }), Succeeded);
+    }
     let stop = Stop::Order(Order::Cancel);
     assert_eq!(classify(&EndFacts { stop: Some(&stop), ..claude_code_end(&end_report) }), Stopped(stop));
-    for exit in [Exit::Code(1), Exit::Signal(15), Exit::Unknown] {
+    for exit in [Exit::Code(2), Exit::Code(137), Exit::Signal(15), Exit::Unknown] {
         let end = EndFacts { exit, ..claude_code_end(&end_report) };
         assert_eq!(classify(&end), failed_with("Claude Code", &exit.to_string(), "Done."));
     }

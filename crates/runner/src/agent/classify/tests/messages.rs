@@ -87,13 +87,13 @@ fn timeout_in_model_or_tool_text_blames_no_provider() {
     };
     let end_report = parse_claude_code([message.as_str(), result(true, "something new").as_str()]);
     assert_eq!(verdict_code(&end_report), "agent_failed");
-    // The last line reports success, and the exit code does not.
+    // The last line reports success, and the exit code is that of an interrupted program.
     let end_report = parse_claude_code([message.as_str(), result(false, text).as_str()]);
     assert_eq!(classify(&claude_code_end(&end_report)), Succeeded);
-    let end = EndFacts { exit: Exit::Code(1), ..claude_code_end(&end_report) };
-    assert_eq!(classify(&end), failed_with("Claude Code", "exit code 1", text));
+    let end = EndFacts { exit: Exit::Code(2), ..claude_code_end(&end_report) };
+    assert_eq!(classify(&end), failed_with("Claude Code", "exit code 2", text));
     // Any program may write to stderr: without an end report, the agent is restarted and no provider is blamed.
-    let end = EndFacts { end_report: None, stderr: text, last_message: text, ..end };
+    let end = EndFacts { end_report: None, stderr: text, last_message: text, exit: Exit::Code(1), ..end };
     let cause = "Claude Code crashed over its connection (exit code 1)".into();
     let (agent, exit) = ("Claude Code".into(), "exit code 1".into());
     let crashed = Transient { cause, failure: Failure::AgentFailed { agent, exit, last_words: text.into() } };
