@@ -129,7 +129,7 @@ coded_enum! {
         InText = "in_text", "in the text";
         /// An earlier review of ours has posted it.
         Repeated = "repeated", "posted before";
-        /// Its file does not exist, or its severity is too low.
+        /// Its severity is too low.
         Dropped = "dropped", "left out";
     }
 }
@@ -147,6 +147,9 @@ pub struct ReviewCounts {
     pub in_text: u32,
     /// Found again; an earlier review has posted them.
     pub repeated: u32,
+    /// Too minor to be posted.
+    #[serde(default)]
+    pub left_out: u32,
     /// Earlier findings that are fixed or were wrong.
     #[serde(default)]
     pub done: u32,
@@ -178,7 +181,9 @@ impl ReviewCounts {
         let earlier = self.done + self.open;
         let done = || format!("{} of {} {verb} done.", self.done, format_count(earlier, "earlier finding"));
         let worst = self.worst.map(|worst| format!("Worst: {}.", worst.as_str()));
-        let parts = [fixed, posted, (self.repeated > 0).then(again), (earlier > 0).then(done), worst];
+        let left_out =
+            (self.left_out > 0).then(|| format!("Left out {}.", format_count(self.left_out, "minor finding")));
+        let parts = [fixed, posted, left_out, (self.repeated > 0).then(again), (earlier > 0).then(done), worst];
         parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 }
@@ -215,6 +220,7 @@ impl PostedReview {
             inline: count(FindingPlace::Inline),
             in_text: count(FindingPlace::InText),
             repeated: count(FindingPlace::Repeated),
+            left_out: count(FindingPlace::Dropped),
             done: earlier(self.earlier.len() - open().count()),
             open: earlier(open().count()),
             worst: posted.map(|(finding, _)| finding.severity).chain(open_severities).max(),
@@ -306,6 +312,8 @@ mod tests {
     fn sentence_counts_what_a_job_fixed() {
         let sentence = |fixed, inline, done| ReviewCounts { fixed, inline, done, ..ReviewCounts::default() }.sentence();
         assert_eq!(sentence(0, 0, 0), "Posted no finding.");
+        let minor = ReviewCounts { left_out: 2, ..ReviewCounts::default() };
+        assert_eq!(minor.sentence(), "Posted no finding. Left out 2 minor findings.");
         assert_eq!(sentence(1, 0, 0), "Fixed 1 of 1 finding.");
         assert_eq!(
             sentence(1, 2, 1),

@@ -189,8 +189,7 @@ impl<'a> Diff<'a> {
     /// write paths, for example absolute or with the prefix of a patch. A file's name alone may mean an unchanged file.
     pub fn find_file(&self, path: &str) -> Option<&str> {
         let path = path.trim().replace('\\', "/");
-        let is_line = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-        let path = path.rsplit_once(':').filter(|(_, line)| is_line(line)).map_or(path.as_str(), |(path, _)| path);
+        let (path, _) = split_line(&path);
         let path = path.strip_prefix("./").unwrap_or(path);
         let short = path.strip_prefix("a/").or_else(|| path.strip_prefix("b/")).unwrap_or(path);
         let names = || {
@@ -215,6 +214,15 @@ impl<'a> Diff<'a> {
     /// The hunk that shows this line of the file.
     pub fn find_hunk(&self, path: &str, side: Side, line: u32) -> Option<&Hunk<'a>> {
         self.files.get(path)?.iter().find(|hunk| hunk.lines(side).contains_key(&line))
+    }
+}
+
+/// Splits `src/lib.rs:12` and `src/lib.rs:12-15`, as agents write a place, into the path and its last line.
+pub(super) fn split_line(path: &str) -> (&str, Option<u32>) {
+    let is_line = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    match path.rsplit_once(':').filter(|(_, lines)| is_line(lines)) {
+        Some((path, lines)) => (path, lines.rsplit('-').next().and_then(|line| line.parse().ok())),
+        None => (path, None),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Decides for each finding of a review where it is posted.
 
-use super::diff::{Diff, Hunk};
+use super::diff::{Diff, Hunk, split_line};
 use super::finding_marker::{FindingMarker, Fingerprint};
 use super::render::{self, SuggestionForm};
 use super::review_output::{Finding, Severity};
@@ -80,7 +80,8 @@ fn place_alone(finding: &Finding, diff: &Diff<'_>, rules: &PlaceRules<'_>) -> Pl
     let found = if is_exact { Some(finding.path.as_str()) } else { diff.find_file(&finding.path) };
     // A finding was paid for: without its file, it is still shown.
     let Some(path) = found else { return Place::InText };
-    let finding = &Finding { path: path.to_owned(), ..finding.clone() };
+    let line = finding.line.or_else(|| split_line(finding.path.trim()).1.filter(|_| !is_exact));
+    let finding = &Finding { path: path.to_owned(), line, ..finding.clone() };
     let shown = finding.line.and_then(|line| Some((line, diff.find_hunk(path, finding.side, line)?)));
     let Some((line, hunk)) = shown else { return Place::InText };
     let lines = hunk.lines(finding.side);

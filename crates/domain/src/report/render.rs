@@ -56,9 +56,9 @@ impl ReviewText<'_> {
         omitted += push_section((&mut text, max_chars), "Findings without a comment at their line", sections);
         let count = |wanted: &Place| self.places.iter().filter(|place| *place == wanted).count();
         for (count, predicate) in [
-            (count(&Place::Repeated), "already posted"),
-            (count(&Place::Dropped(DropReason::BelowMinSeverity)), "of severity nit"),
-            (omitted, "left out for lack of room"),
+            (count(&Place::Repeated), "already posted".to_owned()),
+            (count(&Place::Dropped(DropReason::BelowMinSeverity)), "of severity nit".to_owned()),
+            (omitted, format!("left out for lack of room; `pullyard jobs output {}` shows all", self.job)),
         ] {
             if count > 0 {
                 let count = format_count(u64::try_from(count).unwrap_or(u64::MAX), "finding");

@@ -138,6 +138,28 @@ fn fingerprint_depends_on_all_but_the_lines_number() {
 }
 
 #[test]
+fn finding_in_a_renamed_file_is_at_the_new_name() {
+    let patch = "diff --git a/src/old.rs b/src/new.rs\nsimilarity index 90%\nrename from src/old.rs\n\
+        rename to src/new.rs\n--- a/src/old.rs\n+++ b/src/new.rs\n@@ -31 +31 @@\n-a\n+b\n";
+    let rules =
+        PlaceRules { forge: ForgeKind::GitHub, job: &job_id("j"), posted: &BTreeSet::new(), is_in_tree: &|_| false };
+    for (path, line, side) in [
+        ("src/new.rs", Some(31), Side::Right),
+        ("src/old.rs", Some(31), Side::Right),
+        ("src/old.rs", Some(31), Side::Left),
+        ("b/src/new.rs", Some(31), Side::Right),
+        ("src/old.rs:31", None, Side::Right),
+        ("src/new.rs:30-31", None, Side::Right),
+    ] {
+        let found = Finding { side, ..finding(path, line) };
+        let comment = comment(place(&[found], &Diff::parse(patch), &rules).remove(0));
+        assert_eq!((comment.path.as_str(), comment.line, comment.side), ("src/new.rs", 31, side), "{path}");
+    }
+    let elsewhere = finding("src/old.rs:30", None);
+    assert_eq!(place(&[elsewhere], &Diff::parse(patch), &rules), [Place::InText]);
+}
+
+#[test]
 fn posted_finding_is_a_repeat() {
     let found = finding("f.rs", Some(2));
     let posted = BTreeSet::from([Fingerprint::new(&found, "let b = 2;")]);

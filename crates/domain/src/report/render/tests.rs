@@ -78,7 +78,9 @@ fn longest_output_fits_and_says_what_is_left_out() {
     let text = render(&output(&"&".repeat(MAX_SUMMARY_CHARS), findings), &places, &[]);
     let length = text.chars().count();
     assert!((50_000..=60_000).contains(&length), "{length}");
-    assert!(text.contains("\nNot shown: 47 findings left out for lack of room.\n"), "{}", &text[text.len() - 300..]);
+    let command = format!("`pullyard jobs output {}`", job_id("j"));
+    let sentence = format!("\nNot shown: 47 findings left out for lack of room; {command} shows all.\n");
+    assert!(text.contains(&sentence), "{}", &text[text.len() - 300..]);
     assert_eq!(Marker::parse(&text), Some(Marker::Job(job_id("j"))));
 }
 
