@@ -5,15 +5,20 @@ mod message;
 mod tools;
 
 use crate::client::prelude::*;
+use message::{Message, Request};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};
 use std::rc::Rc;
-use tokio::sync::mpsc;
-use tokio::task::{JoinSet, LocalSet};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{AbortHandle, JoinError, JoinSet, LocalSet};
 
 /// A longer line is refused; plans are smaller. Units: bytes.
 const MAX_LINE_BYTES: usize = 1 << 20;
-/// Calls at once; an agent with more waits.
+/// Calls of tools at once. Further calls wait; other requests are answered at once.
 const MAX_CALLS: usize = 16;
+/// With the waiting ones. A further call is refused.
+const MAX_OPEN_CALLS: usize = 128;
 /// More unread messages wait in the pipe.
 const MAX_WAITING: usize = 64;
 
@@ -42,24 +47,87 @@ impl Mcp {
             }
         });
         let serve = async {
-            let mut answers = JoinSet::new();
-            while let Some(line) = lines.recv().await {
-                while answers.len() >= MAX_CALLS {
-                    answers.join_next().await;
+            let mut calls = Calls::new(session);
+            loop {
+                tokio::select! {
+                    line = lines.recv() => match line {
+                        Some(line) => calls.handle(line)?,
+                        None => break,
+                    },
+                    Some(ended) = calls.running.join_next() => calls.record_end(ended)?,
                 }
-                let session = Rc::clone(&session);
-                answers.spawn_local(async move {
-                    let answer = match line {
-                        Line::Message(line) => message::answer(&session, &line).await,
-                        Line::TooLong => Some(message::refuse_long_line()),
-                    };
-                    answer.map_or(Ok(()), |answer| session.screen.print_line(&answer.to_string()))
-                });
-                while answers.try_join_next().is_some() {}
             }
-            answers.join_all().await.into_iter().collect()
+            while let Some(ended) = calls.running.join_next().await {
+                calls.record_end(ended)?;
+            }
+            Ok(())
         };
         LocalSet::new().run_until(serve).await
+    }
+}
+
+/// The open calls of tools.
+struct Calls {
+    session: Rc<Session>,
+    places: Rc<Semaphore>,
+    running: JoinSet<Result<(), CliError>>,
+    /// By the id of the request as JSON.
+    handles: BTreeMap<String, AbortHandle>,
+}
+
+impl Calls {
+    fn new(session: Rc<Session>) -> Self {
+        let places = Rc::new(Semaphore::new(MAX_CALLS));
+        Self { session, places, running: JoinSet::new(), handles: BTreeMap::new() }
+    }
+
+    /// Errors: stdout is closed.
+    fn handle(&mut self, line: Line) -> Result<(), CliError> {
+        let message = match line {
+            Line::Message(line) => message::parse(&line),
+            Line::TooLong => Message::Answer(message::refuse_long_line()),
+        };
+        match message {
+            Message::Nothing => Ok(()),
+            Message::Answer(answer) => self.print(&answer),
+            Message::Cancel(id) => {
+                // The protocol allows an unknown id: the call may have ended.
+                if let Some(call) = self.handles.get(&id.to_string()) {
+                    call.abort();
+                }
+                Ok(())
+            }
+            Message::Call(request) if self.running.len() >= MAX_OPEN_CALLS => {
+                self.print(&request.refuse(&format!("{MAX_OPEN_CALLS} calls are open; wait for their answers")))
+            }
+            Message::Call(request) => {
+                self.start(request);
+                Ok(())
+            }
+        }
+    }
+
+    fn start(&mut self, request: Request) {
+        let (session, places, id) = (Rc::clone(&self.session), Rc::clone(&self.places), request.id.to_string());
+        let call = self.running.spawn_local(async move {
+            let _place = places.acquire().await;
+            let answer = request.answer(&session).await;
+            session.screen.print_line(&answer.to_string())
+        });
+        self.handles.insert(id, call);
+    }
+
+    /// A cancelled call gets no answer.
+    fn record_end(&mut self, ended: Result<Result<(), CliError>, JoinError>) -> Result<(), CliError> {
+        self.handles.retain(|_, call| !call.is_finished());
+        match ended {
+            Ok(printed) => printed,
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn print(&self, answer: &Value) -> Result<(), CliError> {
+        self.session.screen.print_line(&answer.to_string())
     }
 }
 

@@ -35,22 +35,62 @@ impl RpcError {
     }
 }
 
-/// `None` for a notification or an empty line, which get no answer.
-pub(super) async fn answer(session: &Session, line: &[u8]) -> Option<Value> {
+pub(super) enum Message {
+    /// An empty line, or a notification that needs no action.
+    Nothing,
+    /// The client no longer waits for the answer to this id.
+    Cancel(Value),
+    /// The answer to a request that needs no call of the API, or that is refused.
+    Answer(Value),
+    Call(Request),
+}
+
+/// A call of a tool.
+pub(super) struct Request {
+    /// Text or a number.
+    pub(super) id: Value,
+    params: Value,
+    is_stateless: bool,
+}
+
+impl Request {
+    pub(super) async fn answer(self, session: &Session) -> Value {
+        let result = Box::pin(tools::call(session, &self.params)).await;
+        to_answer(&self.id, result.map(|result| complete(result, "tools/call", self.is_stateless)))
+    }
+
+    pub(super) fn refuse(&self, message: &str) -> Value {
+        to_answer(&self.id, Err(RpcError::new(-32000, message)))
+    }
+}
+
+pub(super) fn parse(line: &[u8]) -> Message {
     let line = line.trim_ascii();
     if line.is_empty() {
-        return None;
+        return Message::Nothing;
     }
-    let refuse = |code, message| Some(to_answer(&Value::Null, Err(RpcError::new(code, message))));
-    let Ok(message) = serde_json::from_slice::<Value>(line) else { return refuse(-32700, "this line is not JSON") };
-    let Some(method) = message["method"].as_str() else {
+    let refuse = |code, message| Message::Answer(to_answer(&Value::Null, Err(RpcError::new(code, message))));
+    let Ok(mut message) = serde_json::from_slice::<Value>(line) else { return refuse(-32700, "this line is not JSON") };
+    let Some(method) = message["method"].as_str().map(str::to_owned) else {
         return refuse(-32600, "send one request or notification per line");
     };
-    let id = message.get("id")?;
+    let params = message["params"].take();
+    let Some(id) = message.get("id") else {
+        return match method.as_str() {
+            "notifications/cancelled" => Message::Cancel(params["requestId"].clone()),
+            _ => Message::Nothing,
+        };
+    };
     if !id.is_string() && !id.is_number() {
         return refuse(-32600, "an id is text or a number");
     }
-    Some(to_answer(id, dispatch(session, method, &message["params"]).await))
+    if method == "tools/call" {
+        return match check_version(&params) {
+            Ok(is_stateless) => Message::Call(Request { id: id.clone(), params, is_stateless }),
+            Err(error) => Message::Answer(to_answer(id, Err(error))),
+        };
+    }
+    Message::Answer(to_answer(id, answer_at_once(&method, &params)))
 }
 
 /// The answer to a line that was not read, so its id is unknown.
@@ -65,20 +105,24 @@ fn to_answer(id: &Value, result: Result<Value, RpcError>) -> Value {
     }
 }
 
-async fn dispatch(session: &Session, method: &str, params: &Value) -> Result<Value, RpcError> {
+fn answer_at_once(method: &str, params: &Value) -> Result<Value, RpcError> {
     if method == "initialize" {
         return Ok(initialize(params));
     }
     let is_stateless = check_version(params)?;
-    let mut result = match method {
+    let result = match method {
         "server/discover" if is_stateless => json!({ "supportedVersions": [STATELESS_VERSION],
             "capabilities": { "tools": {} }, "instructions": INSTRUCTIONS }),
         "server/discover" => return Err(RpcError::invalid(&format!("`_meta` needs {VERSION_KEY}"))),
         "ping" => json!({}),
         "tools/list" => json!({ "tools": *tools::TOOLS }),
-        "tools/call" => Box::pin(tools::call(session, params)).await?,
         _ => return Err(RpcError::new(-32601, &format!("there is no method {method}"))),
     };
+    Ok(complete(result, method, is_stateless))
+}
+
+/// Adds the fields of the stateless form.
+fn complete(mut result: Value, method: &str, is_stateless: bool) -> Value {
     if is_stateless {
         result["resultType"] = json!("complete");
         result["_meta"] = json!({ SERVER_KEY: server_info() });
@@ -87,7 +131,7 @@ async fn dispatch(session: &Session, method: &str, params: &Value) -> Result<Val
             result["cacheScope"] = json!("private");
         }
     }
-    Ok(result)
+    result
 }
 
 fn initialize(params: &Value) -> Value {

@@ -3,6 +3,7 @@
 
 use super::message::RpcError;
 use crate::client::prelude::*;
+use crate::client::run::parse_param;
 use crate::client::runs::plan_file::{PlanFile, count_faults};
 use crate::client::runs::{check, find_step};
 use crate::client::watch::format_event;
@@ -31,6 +32,8 @@ pub(super) static TOOLS: LazyLock<Value> =
 const MAX_WAIT_SECS: u64 = 50;
 /// For a run or a log.
 const MAX_READ: Duration = Duration::from_secs(30);
+/// As many as a page of the API has.
+const MAX_LISTED: usize = 50;
 /// A run may have 50 open jobs.
 const CONCURRENT_READS: usize = 10;
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -43,15 +46,15 @@ const MAX_LOG_CHARS: usize = 20_000;
 enum Call {
     PlanCheck { plan: Value },
     RunStart(Start),
-    RunList {},
+    RunList { limit: Option<usize> },
     RunShow { run: String },
     RunWait { run: String, seconds: Option<u64> },
     RunLogs { run: String, step: String, after: Option<String> },
     RunWhy { run: String },
     RunCancel { run: RunId },
     RunResume { run: RunId },
-    TemplateList {},
-    TemplateRun { template: TemplateName, params: Option<BTreeMap<String, String>>, run_id: Option<EventId> },
+    TemplateList { name: Option<TemplateName> },
+    TemplateRun { template: TemplateName, params: Option<Vec<String>>, run_id: Option<EventId> },
     JobAnswer { job: JobId, text: String },
 }
 
@@ -60,7 +63,7 @@ enum Call {
 struct Start {
     plan: Value,
     #[serde(default)]
-    params: BTreeMap<String, String>,
+    params: Vec<String>,
     repository: Option<RepositoryName>,
     base: Option<String>,
     run_id: Option<EventId>,
@@ -111,14 +114,19 @@ async fn run(session: &Session, call: Call) -> Result<String, CliError> {
             data(lead, &report)
         }
         Call::RunStart(start) => start.run(session).await,
-        Call::RunList {} => {
+        Call::RunList { limit } => {
+            let limit = limit.unwrap_or(MAX_LISTED);
+            if !(1..=MAX_LISTED).contains(&limit) {
+                return Err(CliError::usage(format!("use 1 to {MAX_LISTED} as `limit`")));
+            }
             let page = api.runs(&session.project().await?, None).await?;
             let brief = |run: &Run| {
                 let (created, ended) = (run.created.to_string(), run.ended.map(|at| at.to_string()));
                 json!({ "id": run.id, "name": run.name, "state": run.state, "created": created, "ended": ended,
                     "pull_request": run.pull_request })
             };
-            data("The newest runs, at most 50.", &page.runs.iter().map(brief).collect::<Vec<_>>())
+            let runs: Vec<_> = page.runs.iter().take(limit).map(brief).collect();
+            data(&format!("The newest runs, at most {limit}."), &runs)
         }
         Call::RunShow { run } => show(&find(session, &run).await?),
         Call::RunWait { run, seconds } => wait(session, &run, seconds).await,
@@ -132,12 +140,14 @@ async fn run(session: &Session, call: Call) -> Result<String, CliError> {
             let run = api.resume_run(&run, &ResumeRun { cost_usd: None }).await?;
             data("The run works again.", &run)
         }
-        Call::TemplateList {} => {
-            data("The templates of the project.", &api.templates(&session.project().await?).await?)
+        Call::TemplateList { name } => {
+            let mut list = api.templates(&session.project().await?).await?;
+            list.templates.retain(|template| name.as_ref().is_none_or(|name| template.name == *name));
+            data("The templates of the project.", &list)
         }
         Call::TemplateRun { template, params, run_id } => {
             let (id, key) = (TemplateId { project: session.project().await?, name: template }, own_run_id(run_id)?);
-            let params = params.unwrap_or_default();
+            let params = parse_params(params.unwrap_or_default())?;
             let request = StartTemplate { params, repository: None, base: None, run_id: Some(key.clone()) };
             let started = api.start_template(&id, &request, Some(key.as_str())).await;
             data("The run has started.", &started.map_err(|error| or_started(error, &key))?)
@@ -162,12 +172,19 @@ impl Start {
         let Self { plan, params, repository, base, run_id } = self;
         let plan = PlanFile::parse(&to_bytes(plan)).map(|file| file.json);
         let plan = plan.map_err(|faults| CliError::usage(count_faults(faults.len())).with_help("call plan_check"))?;
-        let key = own_run_id(run_id)?;
+        let (key, params) = (own_run_id(run_id)?, parse_params(params)?);
         let run_id = Some(key.clone());
         let request = StartRun { project: session.project().await?, plan, params, repository, base, run_id };
         let started = session.api.start_run(&request, Some(key.as_str())).await;
         data("The run has started.", &started.map_err(|error| or_started(error, &key))?)
     }
+}
+
+/// Parameters are `NAME=VALUE`, because Gemini refuses a schema with an object whose keys are unknown.
+fn parse_params(params: Vec<String>) -> Result<BTreeMap<String, String>, CliError> {
+    let parse =
+        |text: String| parse_param(&text).map_err(|fault| CliError::usage(format!("`params`, {text}: {fault}")));
+    params.into_iter().map(parse).collect()
 }
 
 /// The agent's id of the run, or a new one, so that it can repeat a call whose answer was lost.
@@ -327,7 +344,7 @@ mod tests {
     /// Keywords and types that Anthropic, OpenAI and Gemini accept. One provider refuses every request of an agent that
     /// loads a server with another one.
     fn check_schema(schema: &Value, place: &str) {
-        let known = ["type", "description", "properties", "required", "additionalProperties", "items", "enum"];
+        let known = ["type", "description", "properties", "required", "items", "enum"];
         let limits = ["minimum", "maximum"];
         for key in schema.as_object().unwrap().keys() {
             assert!(known.contains(&key.as_str()) || limits.contains(&key.as_str()), "{place}: {key}");
@@ -337,7 +354,8 @@ mod tests {
         assert!(schema["description"].as_str().is_none_or(|text| text.len() <= 1_024), "{place}");
         assert_eq!(of == "array", schema["items"].is_object(), "{place}");
         let properties = schema["properties"].as_object();
-        assert!(of != "object" || properties.is_some() || schema["additionalProperties"].is_object(), "{place}");
+        // Gemini refuses an object without properties.
+        assert_eq!(of == "object", properties.is_some_and(|properties| !properties.is_empty()), "{place}");
         for (name, inner) in properties.into_iter().flatten() {
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
             assert!(name.len() <= 64 && name.bytes().all(is_plain), "{place}: {name}");
@@ -346,8 +364,8 @@ mod tests {
         for name in schema["required"].as_array().into_iter().flatten() {
             assert!(properties.is_some_and(|properties| properties.contains_key(name.as_str().unwrap())), "{place}");
         }
-        for inner in [&schema["items"], &schema["additionalProperties"]].into_iter().filter(|inner| inner.is_object()) {
-            check_schema(inner, &format!("{place}/*"));
+        if schema["items"].is_object() {
+            check_schema(&schema["items"], &format!("{place}/*"));
         }
     }
 
@@ -355,7 +373,9 @@ mod tests {
     fn schemas_use_only_what_every_provider_accepts() {
         for tool in TOOLS.as_array().unwrap() {
             let name = tool["name"].as_str().unwrap();
-            assert!(name.len() <= 64 && tool["description"].as_str().unwrap().len() <= 1_024, "{name}");
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+            assert!(name.len() <= 64 && name.bytes().all(is_plain), "{name}");
+            assert!(tool["description"].as_str().unwrap().len() <= 1_024, "{name}");
             check_schema(&tool["inputSchema"], name);
         }
     }
