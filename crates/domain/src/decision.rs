@@ -2,7 +2,7 @@
 
 use crate::code::{coded_enum, vocabulary};
 use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, RunId, ScheduleName, TemplateName, TicketKey};
-use crate::text::{Cause, Span};
+use crate::text::{Cause, OrWait, Span};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,7 @@ vocabulary! {
         JobActive { ticket: TicketKey, job: JobId } [Refused] "job_active", "{ticket} already has an active job, {job}.", "Wait for it, or cancel it: `pullyard jobs cancel {job}`.";
         ProjectHeld { project: ProjectId, who: String } [Refused] "project_held", "{who} put {project} on hold.", "`pullyard release`.";
         BudgetExhausted { project: ProjectId, used: String, limit: String, time: Timestamp } [Refused] "budget_exhausted", "{project} has used {used} of {limit} for today.", "Wait until {time}, or raise it: `pullyard budgets set`.";
-        TicketLimit { ticket: String, used: String, limit: String, raise: String } [Refused] "ticket_limit", "{ticket} has used {used} of {limit}.", "Raise the limit: `pullyard {raise}`.";
+        TicketLimit { ticket: String, used: String, limit: String, raise: Cause, #[serde(default, skip_serializing_if = "OrWait::is_empty")] or_wait: OrWait } [Refused] "ticket_limit", "{ticket} has used {used} of {limit}.", "Raise the limit: `pullyard {raise}`{or_wait}.";
         TicketWithoutRepository { ticket: TicketKey } [Refused] "ticket_without_repository", "{ticket} has no repository.", "Set it on the ticket or for the project: `pullyard settings set default_repository=OWNER/NAME`.";
         RepositoryNotIntegrated { repo: RepositoryName, project: ProjectId } [Refused] "repository_not_integrated", "{repo} is not connected to {project}.", "`pullyard repos add {repo}`.";
         UnusableLabels { ticket: TicketKey, fault: Cause } [Refused] "unusable_labels", "No job of {ticket} may start: {fault}.", "Change the ticket's labels, `pullyard repos set REPO --labels LIST`, or `pullyard settings set 'labels=[]'`.";
