@@ -2,6 +2,8 @@
 
 use super::{MIN_USD_MICROS, Spending, SpendingLimits};
 use crate::budget::{MAX_USD_MICROS, format_usd, parse_usd_micros};
+use crate::prompt::untrusted::to_single_line;
+use crate::text::format_count;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -31,6 +33,13 @@ pub struct Raise {
 }
 
 impl Raise {
+    /// The raised limits: `$70.00`, `25 jobs`, or both. `limits`: those in force.
+    pub fn describe_limit(&self, limits: &SpendingLimits) -> String {
+        let usd = limits.usd_micros.filter(|_| self.usd_micros > 0).map(format_usd);
+        let jobs = limits.jobs.filter(|_| self.jobs > 0).map(|jobs| format_count(jobs, "job"));
+        usd.into_iter().chain(jobs).collect::<Vec<_>>().join(" and ")
+    }
+
     /// The values that a repeat has in common with the first request.
     fn content(&self) -> (u64, u32, Duration) {
         (self.usd_micros, self.jobs, self.until.since(self.at))
@@ -72,9 +81,15 @@ pub struct RaiseAmount {
 
 impl RaiseAmount {
     /// Parses the first line of a comment: `/pullyard raise 20` in dollars, or `/pullyard raise 5 jobs`. `None` for
-    /// another comment.
+    /// another comment, and for an indented line, which is code. The case of letters and invisible characters do not
+    /// matter.
     pub fn parse_comment(text: &str) -> Option<Result<Self, String>> {
-        let words: Vec<&str> = text.lines().next()?.split_whitespace().collect();
+        let first = text.lines().next()?;
+        if first.starts_with("    ") || first.starts_with('\t') {
+            return None;
+        }
+        let first = to_single_line(first, usize::MAX).to_ascii_lowercase();
+        let words: Vec<&str> = first.split_whitespace().collect();
         let ["/pullyard", "raise", amount @ ..] = &words[..] else { return None };
         Some(match amount {
             [usd] => {

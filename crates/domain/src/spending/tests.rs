@@ -333,6 +333,8 @@ fn raise_adds_to_the_limit_until_its_end() {
     };
     let end = raised.raises[0].until;
     assert_eq!(raised.limits_in_force(&limits(50, 20), time_at(0)), limits(70, 20));
+    assert_eq!(raised.raises[0].describe_limit(&limits(70, 20)), "$70.00");
+    assert_eq!(Raise { jobs: 5, ..raise("a", 20) }.describe_limit(&limits(70, 25)), "$70.00 and 25 jobs");
     assert_eq!(raised.limits_in_force(&limits(50, 20), end), limits(50, 20));
     assert!(raised.reserve(&limits(50, 20), AgentWrites::Tree, time_at(0)).is_some());
     assert_eq!(raised.reserve(&limits(50, 20), AgentWrites::Tree, end), None);
@@ -417,7 +419,15 @@ fn comment_raises_only_by_its_first_line() {
     check_comment("/pullyard raise 20\nThe tests are slow.", Some(Ok((20 * DOLLAR, 0))));
     check_comment("/pullyard raise $2.50", Some(Ok((2_500_000, 0))));
     check_comment("/pullyard raise 5 jobs", Some(Ok((0, 5))));
-    for other in ["", "Please /pullyard raise 20", "\n/pullyard raise 20", "> /pullyard raise 20", "/pullyard revise"] {
+    check_comment("\u{feff}/Pullyard\u{a0}Raise 5 Jobs\r\n", Some(Ok((0, 5))));
+    for other in [
+        "",
+        "Please /pullyard raise 20",
+        "\n/pullyard raise 20",
+        "> /pullyard raise 20",
+        "/pullyard revise",
+        "    /pullyard raise 20",
+    ] {
         check_comment(other, None);
     }
     check_comment("/pullyard raise $$20", Some(Err("use dollars, such as 50 or 2.50")));
