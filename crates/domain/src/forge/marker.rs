@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn marker_is_found_with_any_line_ending() {
         let verdict = Marker::Verdict(job_id("j"), ThreadState::Fixed);
-        for marker in [Marker::Status, Marker::Job(job_id("j")), finding(), verdict] {
+        for marker in [Marker::Status, Marker::Reply(u64::MAX), Marker::Job(job_id("j")), finding(), verdict] {
             for kind in ForgeKind::ALL {
                 let text = marker.append_to(kind, "Done.\n");
                 assert_eq!(Marker::parse(&text), Some(marker.clone()), "{text}");
@@ -125,7 +125,8 @@ mod tests {
     #[test]
     fn marker_line_has_no_room_for_a_message() {
         let part = commit_part::render_part(ForgeKind::GitHub, &"0a".repeat(20), "Done.");
-        let own = [Marker::Status, Marker::Job(job_id("j")), finding()].map(|marker| marker.render(HTML_COMMENT));
+        let own = [Marker::Status, Marker::Reply(7), Marker::Job(job_id("j")), finding()]
+            .map(|marker| marker.render(HTML_COMMENT));
         for line in own.iter().map(String::as_str).chain(part.lines()).filter(|line| line.starts_with('<')) {
             assert!(is_marker_line(line), "{line}");
         }
