@@ -228,3 +228,21 @@ async fn comment_on_an_issue_raises_the_limit_of_its_ticket() {
     assert_eq!(replies.len(), 1, "{replies:?}");
     assert!(replies[0].starts_with("ann raised the limit of acme/app#1001 to $70.00 until "), "{}", replies[0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poll_finds_a_comment_on_an_issue_that_raises_a_limit() {
+    let (story, user) = story_with_issues().await;
+    create_issue(&story).await;
+    poll(&story).await;
+    assert_eq!(story.ticket(KEY).await.status, TODO);
+    story.call_forge(Method::POST, "/issues/1001/comments", json!({ "body": "/pullyard raise 20" })).await;
+    for _ in 0..2 {
+        poll(&story).await;
+    }
+    let comments = story.call_forge(Method::GET, "/issues/1001/comments", Value::Null).await;
+    let texts: Vec<_> = comments.as_array().unwrap().iter().map(|comment| comment["body"].as_str().unwrap()).collect();
+    assert_eq!(texts.len(), 2, "the comment and one reply: {texts:?}");
+    assert!(texts[1].contains("raised the limit of acme/app#1001 to $70.00 until "), "{}", texts[1]);
+    let used = user.ok(&["tickets", "raise", KEY, "--jobs", "1"]).await;
+    assert!(used.contains("of $70.00"), "{used}");
+}

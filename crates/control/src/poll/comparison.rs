@@ -6,7 +6,7 @@ use crate::forge::forge_client;
 use crate::review::read::time_of;
 use crate::review::translate::{CommentedItem, RaiseComment, comment_event, review_event, to_pull_request_snapshot};
 use crate::review::{decide_review, record_pull_request_change};
-use crate::tickets::raise_comment::{delivery_id, raise_by_forge_comment};
+use crate::tickets::raise_comment::raise_if_missed;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::hook::{is_decided, is_decided_for_linked, should_retry_permission};
@@ -39,8 +39,8 @@ impl RepositoryPoll<'_> {
         }
         // Last, so that a failure to list comments does not block reviews.
         for comment in forge.issue_comments(name.as_str(), id.number).await?.items {
-            if let Some(raise) = raise_comment(&comment, &snapshot) {
-                self.decide_missed_raise(&linked, &comment, &raise).await?;
+            if let Some(raise) = self.raise_comment(&comment, &snapshot) {
+                raise_if_missed(self.ctx, &self.scope, &self.integration.id, &raise).await?;
             }
             let Some(event) = comment_event(&comment, snapshot.clone()) else { continue };
             undecided = self.decide_missed_event(&linked, &event).await?.or(undecided);
@@ -48,21 +48,12 @@ impl RepositoryPoll<'_> {
         Ok(undecided)
     }
 
-    async fn decide_missed_raise(
-        &self,
-        linked: &PullRequest,
-        comment: &Comment,
-        raise: &RaiseComment,
-    ) -> Result<(), Error> {
-        if time_of(comment.created_at) < self.since {
-            return Ok(());
-        }
-        let entry = delivery_id(&linked.project, &self.integration.id, raise);
-        if is_decided(self.ctx.store.load_delivery(&entry).await?.as_ref().map(|first| &first.reason)) {
-            return Ok(());
-        }
-        let raised = raise_by_forge_comment(self.ctx, &self.scope, Source::Poll, &self.integration.id, raise);
-        Box::pin(raised).await.map(drop)
+    /// `None` if the comment is older or raises no limit, or its author's account is deleted.
+    fn raise_comment(&self, comment: &Comment, snapshot: &PullRequestSnapshot) -> Option<RaiseComment> {
+        let (repository, number) = (snapshot.id.repository, snapshot.id.number);
+        let item = CommentedItem { repository, repository_name: &snapshot.repository, number, is_pull_request: true };
+        let author = comment.author.as_ref().filter(|_| time_of(comment.created_at) >= self.since)?;
+        RaiseComment::from_comment(comment, Some(author), item)
     }
 
     async fn decide_missed_event(&self, linked: &PullRequest, event: &ReviewEvent) -> Result<Option<String>, Error> {
@@ -82,13 +73,6 @@ impl RepositoryPoll<'_> {
         let is_undecided = should_retry_permission(&reason, self.ctx.clock.now().since(event.submitted_at));
         Ok(is_undecided.then(|| reason.sentence()))
     }
-}
-
-/// `None` if the comment raises no limit, or its author's account is deleted.
-fn raise_comment(comment: &Comment, snapshot: &PullRequestSnapshot) -> Option<RaiseComment> {
-    let (repository, number) = (snapshot.id.repository, snapshot.id.number);
-    let item = CommentedItem { repository, repository_name: &snapshot.repository, number, is_pull_request: true };
-    RaiseComment::from_comment(comment, Some(comment.author.as_ref()?), item)
 }
 
 /// Returns the reviews that still request changes. A later approval by the same user withdraws earlier requests. If the

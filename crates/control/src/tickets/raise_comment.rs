@@ -12,6 +12,7 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::forge::marker::Marker;
+use pullyard_domain::hook::is_decided;
 use pullyard_domain::id::{DeliveryId, EventId, IntegrationId, ProjectId, ReviewId};
 use pullyard_domain::project::Repository;
 use pullyard_domain::published;
@@ -69,8 +70,22 @@ pub(crate) async fn raise_by_forge_comment(
     Ok(Answer { delivery: id, reason, job: None })
 }
 
+/// Like `raise_by_forge_comment`, for a comment that a poll lists again and again.
+pub(crate) async fn raise_if_missed(
+    ctx: &Context,
+    scope: &ProjectScope,
+    integration: &IntegrationId,
+    comment: &RaiseComment,
+) -> Result<(), Error> {
+    let id = delivery_id(&scope.main_project, integration, comment);
+    if is_decided(ctx.store.load_delivery(&id).await?.as_ref().map(|first| &first.reason)) {
+        return Ok(());
+    }
+    Box::pin(raise_by_forge_comment(ctx, scope, Source::Poll, integration, comment)).await.map(drop)
+}
+
 /// The ledger entry of the comment. Issues and pull requests of a repository share their numbers.
-pub(crate) fn delivery_id(project: &ProjectId, integration: &IntegrationId, comment: &RaiseComment) -> DeliveryId {
+fn delivery_id(project: &ProjectId, integration: &IntegrationId, comment: &RaiseComment) -> DeliveryId {
     let (repository, number) = (comment.repository, comment.number);
     let item = PullRequestId { integration: integration.clone(), repository, number };
     DeliveryId::for_review(project, &item, &ReviewId::for_comment(comment.comment))
