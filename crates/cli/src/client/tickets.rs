@@ -295,6 +295,28 @@ fn show(session: &Session, ticket: &Ticket, comments: &[Comment]) -> Result<(), 
     comments::print_comments(session, comments)
 }
 
+/// The ticket's last job if its limit stopped it.
+async fn find_stopped_job(session: &Session, project: &ProjectId, key: &TicketKey) -> Result<Option<JobId>, CliError> {
+    let Some(last) = session.api.ticket(project, key).await?.last_job else { return Ok(None) };
+    let failure = session.api.job(&last).await?.failure;
+    Ok(failure.filter(|failure| failure.code == "ticket_limit").map(|_| last))
+}
+
+fn new_job(project: ProjectId, ticket: TicketKey) -> CreateJob {
+    CreateJob {
+        project,
+        kind: JobKind::default(),
+        ticket: Some(ticket),
+        prompt: None,
+        repository: None,
+        base: None,
+        agent: None,
+        model: None,
+        labels: BTreeSet::new(),
+        priority: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,27 +339,5 @@ mod tests {
             assert_eq!(pull_request(&ticket(Some(url), state)).texts(), (expected, url));
         }
         assert_eq!(pull_request(&ticket(None, None)).texts(), ("-", ""));
-    }
-}
-
-/// The ticket's last job if its limit stopped it.
-async fn find_stopped_job(session: &Session, project: &ProjectId, key: &TicketKey) -> Result<Option<JobId>, CliError> {
-    let Some(last) = session.api.ticket(project, key).await?.last_job else { return Ok(None) };
-    let failure = session.api.job(&last).await?.failure;
-    Ok(failure.filter(|failure| failure.code == "ticket_limit").map(|_| last))
-}
-
-fn new_job(project: ProjectId, ticket: TicketKey) -> CreateJob {
-    CreateJob {
-        project,
-        kind: JobKind::default(),
-        ticket: Some(ticket),
-        prompt: None,
-        repository: None,
-        base: None,
-        agent: None,
-        model: None,
-        labels: BTreeSet::new(),
-        priority: None,
     }
 }
