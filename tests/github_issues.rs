@@ -2,6 +2,7 @@
 
 use crate::prelude::*;
 use crate::webhooks::World;
+use crate::webhooks::raises::ann;
 
 const KEY: &str = "acme/app#1001";
 
@@ -198,4 +199,50 @@ async fn delivery_about_an_issue_is_a_hint_to_read_it() {
     story.wait_for_empty_queues().await;
     let started = story.jobs().await.into_iter().filter(|job| job.ticket == Some(ticket.key.clone())).count();
     assert_eq!(started, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn comment_on_an_issue_raises_the_limit_of_its_ticket() {
+    let world = World::with_hook().await;
+    let (story, user) = (&world.story, User::of(&world.story));
+    create_issue(story).await;
+    let mut comment = world.comment(5, "/pullyard raise 20", &ann());
+    comment["issue"] = json!({ "number": 1_001 });
+    let send = async || world.send("acme", "issue_comment", &comment).await.1["code"].clone();
+    assert_eq!(send().await, "event_ignored", "without a tool");
+    user.ok(&["trackers", "add", "gh1", "--kind", "github_issues"]).await;
+    user.ok(&["trackers", "use", "gh1"]).await;
+    let hint = json!({
+        "action": "labeled", "issue": { "number": 1_001 }, "label": { "name": "other" },
+        "repository": { "id": world.repository, "full_name": REPOSITORY }, "sender": ann(),
+    });
+    world.send("acme", "issues", &hint).await;
+    wait_until("the issue is read", async || {
+        story.api.ticket(&story.project, &TicketKey::new(KEY).unwrap()).await.map_err(|error| error.to_string())
+    })
+    .await;
+    assert_eq!(send().await, "limit_raised");
+    assert_eq!(send().await, "repeat");
+    assert_eq!(world.list_raises(KEY).await, [20]);
+    let replies = world.list_comments(1_001).await;
+    assert_eq!(replies.len(), 1, "{replies:?}");
+    assert!(replies[0].starts_with("ann raised the limit of acme/app#1001 to $70.00 until "), "{}", replies[0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poll_finds_a_comment_on_an_issue_that_raises_a_limit() {
+    let (story, user) = story_with_issues().await;
+    create_issue(&story).await;
+    poll(&story).await;
+    assert_eq!(story.ticket(KEY).await.status, TODO);
+    story.call_forge(Method::POST, "/issues/1001/comments", json!({ "body": "/pullyard raise 20" })).await;
+    for _ in 0..2 {
+        poll(&story).await;
+    }
+    let comments = story.call_forge(Method::GET, "/issues/1001/comments", Value::Null).await;
+    let texts: Vec<_> = comments.as_array().unwrap().iter().map(|comment| comment["body"].as_str().unwrap()).collect();
+    assert_eq!(texts.len(), 2, "the comment and one reply: {texts:?}");
+    assert!(texts[1].contains("raised the limit of acme/app#1001 to $70.00 until "), "{}", texts[1]);
+    let used = user.ok(&["tickets", "raise", KEY, "--jobs", "1"]).await;
+    assert!(used.contains("of $70.00"), "{used}");
 }

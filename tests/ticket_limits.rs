@@ -51,6 +51,29 @@ async fn spent_ticket_starts_a_job_only_after_a_raise() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn raise_with_start_starts_the_refused_job() {
+    let (story, user) = limited_story().await;
+    let first = story.create_job("e1", "APP-1", 1).await;
+    let cost = Failure::CostLimit { spent: "$2.00".into(), limit: "$1.00".into() };
+    fail_job(&story, &first, 2, cost).await;
+    let start = async |usd: &str, key: &str| {
+        user.run(&["tickets", "raise", "APP-1", "--usd", usd, "--start", "--idempotency-key", key]).await
+    };
+    let started = start("2", "k1").await;
+    assert_eq!(started.code, 0, "{started:?}");
+    let jobs = story.jobs().await;
+    let retry = &jobs.iter().find(|job| job.id != first).unwrap().id;
+    let retried = story.api.job(retry).await.unwrap().retry_of;
+    assert_eq!((jobs.len(), retried), (2, Some(first)), "the limit stopped the first job");
+    assert!(started.out.ends_with(&format!("{retry}\n")), "{}", started.out);
+    // A repeat raises nothing and starts nothing.
+    assert_eq!(start("2", "k1").await.code, 0);
+    assert_eq!(story.jobs().await.len(), 2);
+    assert_eq!(start("3", "k1").await.code, 1, "the key belongs to another raise");
+    assert_eq!(story.jobs().await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn impossible_raises_are_refused_and_change_nothing() {
     let (story, user) = limited_story().await;
     story.send_ticket_event("e1", "APP-1", TODO, 1).await;

@@ -3,6 +3,7 @@
 mod comparison;
 mod install;
 mod polling;
+pub(crate) mod raises;
 mod recovery;
 mod replays;
 mod secrets;

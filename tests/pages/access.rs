@@ -92,6 +92,7 @@ fn routes(job: &JobId, run: &str, artifact: &str, repository: u64) -> Vec<Route>
             &[("verdict", "comment"), ("summary", "Hi.")],
         ),
         route(&post, "/pulls/{integration}/{repository}/{number}/state", WorkOn, "", &[("state", "closed")]),
+        route(&post, "/pulls/{integration}/{repository}/{number}/raise", WorkOn, "", &[("usd", "1")]),
         route(&get, "/analyses", Project, acme, &[]),
         route(&post, "/analyses", Work, "", &[("project", "acme"), ("repository", REPOSITORY)]),
         route(&get, "/analyses/items", Project, "?project=acme&repository=acme/app", &[]),

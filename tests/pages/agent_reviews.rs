@@ -211,3 +211,19 @@ async fn watcher_sees_reviews_and_requests_none() {
     assert_eq!(other.get("/pulls?project=acme").await.status, 403);
     assert_eq!(other.post("/pulls/review", &form).await.status, 403);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn review_refused_by_a_limit_offers_a_raise() {
+    let (story, browser, number, page) = with_pull().await;
+    story.update_settings(|settings| settings.limits.ticket_jobs = Some(1)).await;
+    let name = format!("#{number}");
+    let job = request(&browser, &name, &[]).await;
+    finish(&story, &browser, &job, HEAD).await;
+    let again = [("project", "acme"), ("pull_request", name.as_str()), ("full", "1")];
+    assert_eq!(browser.post("/pulls/review", &again).await.status, 409);
+    let form = format!("action=\"{page}/raise\"");
+    browser.get(&page).await.assert_contains(&["The last request was refused.", "1 of 1 job", &form]);
+    let raised = browser.post(&format!("{page}/raise"), &[("jobs", "5")]).await;
+    assert_eq!(raised.redirect(), (303, page.as_str()));
+    request(&browser, &name, &[("full", "1")]).await;
+}

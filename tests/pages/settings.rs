@@ -69,6 +69,21 @@ async fn settings_page_shows_and_changes_each_setting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn emptied_limit_of_a_ticket_is_no_limit() {
+    let (story, browser) = Story::with_browser().await;
+    let page = browser.get(PAGE).await;
+    let values = [("limits.ticket_usd", ""), ("limits.ticket_jobs", "null")];
+    assert_eq!(save(&browser, &revision(&page), "limits", &values).await.status, 303);
+    let limits = settings(&story).await.limits;
+    assert_eq!((limits.ticket_usd_micros, limits.ticket_jobs), (None, None));
+    let page = browser.get(PAGE).await;
+    for (name, reset) in [("limits.ticket_usd", "Reset to 50.00"), ("limits.ticket_jobs", "Reset to 20")] {
+        let row = part(&page, name);
+        assert!(row.contains("Set for this project: no limit") && row.contains(reset), "{row}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refused_setting_is_explained_at_its_field() {
     let (story, browser) = Story::with_browser().await;
     let first = revision(&browser.get(PAGE).await);

@@ -184,3 +184,13 @@ async fn ticket_is_deleted_by_page_and_command_without_active_job() {
     user.ok(&["tickets", "delete", "APP-2", "--yes"]).await;
     assert_eq!(browser.get("/tickets/APP-2?project=acme").await.status, 404);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn menu_of_a_card_leads_to_the_form_of_a_raise() {
+    let (story, browser) = Story::with_browser().await;
+    story.send_ticket_event("e1", "APP-1", TODO, 1).await;
+    let menu = browser.get("/tickets/APP-1?project=acme&move=1").await;
+    menu.assert_contains(&["href=\"/tickets/APP-1?project=acme&amp;raise=1\">Raise limits…</a>"]);
+    let page = browser.get("/tickets/APP-1?project=acme&raise=1").await;
+    page.assert_contains(&["<details class=\"menu\" open>", "action=\"/tickets/APP-1/raise?project=acme\""]);
+}

@@ -1,5 +1,5 @@
 //! Polls connected repositories for events that no webhook delivered.
-//! Finds reviews, `/pullyard revise` comments, closed, merged and reopened pull requests, and moved heads. Labels
+//! Finds reviews, `/pullyard` comments, closed, merged and reopened pull requests, and moved heads. Labels
 //! cannot be polled: a forge's lists do not show who set a label and when.
 
 mod comparison;
@@ -7,7 +7,11 @@ mod repository_poll;
 pub(crate) mod tool_poll;
 
 use crate::forge::forge_client;
+use crate::review::ProjectScope;
+use crate::review::read::time_of;
+use crate::review::translate::{CommentedItem, RaiseComment};
 use crate::sweep::postpone::postpone_after;
+use crate::tickets::raise_comment::raise_if_missed;
 use crate::trackers::issues::{has_issues_as_tickets, issue_key};
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
@@ -24,6 +28,8 @@ use std::time::Duration;
 
 /// Covers the difference between the clocks, and issues that change while they are listed.
 const ISSUE_OVERLAP: Duration = Duration::from_secs(120);
+/// Changed issues whose comments a poll reads: a call each.
+const MAX_COMMENTED: usize = 20;
 /// Within this time after the choice of the tool, each repository is polled.
 const FIRST_LIST: Duration = Duration::from_secs(3_600);
 
@@ -116,10 +122,39 @@ async fn look_at_changed_issues(
             return Ok(Some(since));
         }
     };
-    for key in numbers.into_iter().filter_map(|number| issue_key(&repository.name, number)) {
+    for key in numbers.iter().filter_map(|number| issue_key(&repository.name, *number)) {
         ctx.wake_look(&poll.project, &integration.id, &key, None).await?;
     }
+    let oldest = since.minus(repository_poll::CLOCK_SKEW);
+    let raises = raise_by_issue_comments(ctx, integration, &repository, &numbers, oldest);
+    if let Err(error) = repository_poll::with_timeout(integration, raises).await {
+        tracing::warn!(repository = %repository.name, error = %error, "comments on issues not read");
+    }
     Ok(Some(started))
+}
+
+/// Raises limits by the comments on changed issues since `oldest` that no webhook delivered.
+async fn raise_by_issue_comments(
+    ctx: &Context,
+    integration: &Integration,
+    repository: &Repository,
+    numbers: &[u64],
+    oldest: Timestamp,
+) -> Result<(), Error> {
+    let Some(client) = forge_client(ctx, integration, repository).await?.into_issue_client() else { return Ok(()) };
+    let scope = ProjectScope::single(repository.project.clone());
+    for number in numbers.iter().copied().take(MAX_COMMENTED) {
+        let (id, name) = (repository.id, &repository.name);
+        let item = CommentedItem { repository: id, repository_name: name, number, is_pull_request: false };
+        for comment in client.issue_comments(name.as_str(), number).await?.items {
+            let author = comment.author.as_ref().filter(|_| time_of(comment.created_at) >= oldest);
+            let raise = author.and_then(|author| RaiseComment::from_comment(&comment, Some(author), item));
+            if let Some(raise) = raise {
+                raise_if_missed(ctx, &scope, &integration.id, &raise).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Compares one pull request now, because a user has just changed it. The regular poll remains due.

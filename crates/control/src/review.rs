@@ -15,7 +15,7 @@ pub(crate) mod local_forge;
 pub(crate) mod permission;
 mod post_status;
 mod pull_request_changed;
-mod read;
+pub(crate) mod read;
 pub(crate) mod replay;
 mod repository;
 mod request;

@@ -9,6 +9,7 @@ pub(crate) mod edit_ticket;
 pub(crate) mod move_board_ticket;
 pub(crate) mod move_ticket;
 pub(crate) mod order;
+pub(crate) mod raise_comment;
 pub(crate) mod raise_limit;
 pub(crate) mod settle_ticket;
 pub(crate) mod suggest_key;

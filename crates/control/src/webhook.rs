@@ -14,6 +14,7 @@ use crate::review::translate::{ReviseComment, WebhookEvent, event_repository, to
 use crate::review::{
     ProjectScope, PullRequestChange, decide_or_queue, record_pull_request_change, record_repository_change,
 };
+use crate::tickets::raise_comment::raise_by_forge_comment;
 use crate::trackers::issues::{has_issues_as_tickets, issue_key};
 use crate::{Answer, Context, Error};
 use data_encoding::HEXLOWER;
@@ -130,6 +131,13 @@ async fn decide_event(
                 to_pull_request_snapshot(hook.integration.clone(), repository, repository_name, &pull_request);
             let event = request.into_event(Source::Webhook, display_event_id(call), snapshot);
             Box::pin(decide_or_queue(ctx, &scope, &event)).await?
+        }
+        WebhookEvent::Raise(comment) => {
+            let raise = raise_by_forge_comment(ctx, &scope, Source::Webhook, &hook.integration, &comment);
+            let integration = ctx.load_integration(&hook.integration).await?;
+            // As above. A repeat of the delivery raises nothing and sends the missing reply.
+            let raised = Box::pin(tokio::time::timeout(FORGE_TIMEOUT, raise)).await;
+            raised.unwrap_or_else(|_| Err(timeout_error(&integration, FORGE_TIMEOUT)))?
         }
         WebhookEvent::PullRequest { snapshot, event } => {
             let label = snapshot.label();

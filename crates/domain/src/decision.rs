@@ -2,7 +2,7 @@
 
 use crate::code::{coded_enum, vocabulary};
 use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, RunId, ScheduleName, TemplateName, TicketKey};
-use crate::text::{Cause, Span};
+use crate::text::{Cause, OrWait, Span};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,9 @@ vocabulary! {
         JobActive { ticket: TicketKey, job: JobId } [Refused] "job_active", "{ticket} already has an active job, {job}.", "Wait for it, or cancel it: `pullyard jobs cancel {job}`.";
         ProjectHeld { project: ProjectId, who: String } [Refused] "project_held", "{who} put {project} on hold.", "`pullyard release`.";
         BudgetExhausted { project: ProjectId, used: String, limit: String, time: Timestamp } [Refused] "budget_exhausted", "{project} has used {used} of {limit} for today.", "Wait until {time}, or raise it: `pullyard budgets set`.";
-        TicketLimit { ticket: String, used: String, limit: String, raise: String } [Refused] "ticket_limit", "{ticket} has used {used} of {limit}.", "Raise the limit: `pullyard {raise}`.";
+        TicketLimit { ticket: String, used: String, limit: String, raise: Cause, #[serde(default, skip_serializing_if = "OrWait::is_empty")] or_wait: OrWait } [Refused] "ticket_limit", "{ticket} has used {used} of {limit}.", "Raise the limit: `pullyard {raise}`{or_wait}.";
+        LimitRaised { who: String, ticket: String, limit: String, time: Timestamp } [Accepted] "limit_raised", "{who} raised the limit of {ticket} to {limit} until {time}.", "Start the refused job again: `pullyard jobs create`, or `/pullyard revise` on its pull request.";
+        RaiseRefused { ticket: String, fault: Cause } [Refused] "raise_refused", "The limit of {ticket} was not raised: {fault}.", "Write `/pullyard raise 20` for dollars or `/pullyard raise 5 jobs`; an admin may raise by more: `pullyard tickets raise`.";
         TicketWithoutRepository { ticket: TicketKey } [Refused] "ticket_without_repository", "{ticket} has no repository.", "Set it on the ticket or for the project: `pullyard settings set default_repository=OWNER/NAME`.";
         RepositoryNotIntegrated { repo: RepositoryName, project: ProjectId } [Refused] "repository_not_integrated", "{repo} is not connected to {project}.", "`pullyard repos add {repo}`.";
         UnusableLabels { ticket: TicketKey, fault: Cause } [Refused] "unusable_labels", "No job of {ticket} may start: {fault}.", "Change the ticket's labels, `pullyard repos set REPO --labels LIST`, or `pullyard settings set 'labels=[]'`.";
@@ -55,7 +57,7 @@ vocabulary! {
         OwnReview {} [Ignored] "own_review", "The review was written by Pullyard's own account.", "Nothing to do.";
         AuthorNotPermitted { author: String, repo: RepositoryName } [Refused] "author_not_permitted", "{author} has no write access to {repo}, according to the forge.", "Grant write access; on Bitbucket, add them as a reviewer or use an administrator's token. Then repeat the request.";
         PermissionUnknown { forge: IntegrationId, author: String } [Refused] "permission_unknown", "{forge} could not confirm that {author} may start jobs.", "When {forge} responds again, replay the delivery with `pullyard deliveries replay`.";
-        UnknownCommand { pr: String } [Refused] "unknown_command", "A comment on {pr} is almost a command, so it starts nothing.", "Write `/pullyard revise`, `/pullyard review` or `/pullyard resolve` at the start of a new comment.";
+        UnknownCommand { pr: String } [Refused] "unknown_command", "A comment on {pr} is almost a command, so it starts nothing.", "Write `/pullyard revise`, `/pullyard review`, `/pullyard resolve` or `/pullyard raise 20` at the start of a new comment.";
         EditedReview {} [Ignored] "edited_review", "The review was edited, not submitted.", "Submit a new review.";
         ReviewRunning { pr: String, job: JobId } [Refused] "review_running", "Job {job} reviews {pr}.", "Wait for its end, or cancel it: `pullyard jobs cancel {job}`.";
         ForkNotSupported { pr: String } [Refused] "fork_not_supported", "{pr} comes from a fork, and agents review only branches of the repository.", "Push its commits to a branch of the repository, open a pull request from it, and review that one.";

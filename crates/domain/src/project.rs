@@ -241,7 +241,8 @@ pub struct Limits {
     pub stall_secs: u64,
     /// How often a job is requeued after platform faults.
     pub requeues: u32,
-    /// Cost of one attempt, by the sandbox's proxy or the agent. None: no limit. Units: millionths of a US dollar.
+    /// Cost of one attempt, by the sandbox's proxy or the agent. None: half of what the job reserved of its ticket's
+    /// limit. Units: millionths of a US dollar.
     pub cost_usd_micros: Option<u64>,
     /// Requests to the model in one attempt. None means no limit.
     pub turns: Option<u32>,

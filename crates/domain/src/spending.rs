@@ -2,29 +2,25 @@
 //! A new job reserves money in the item of its ticket; its end replaces the reservation by the job's cost. The
 //! reservations add up to at most the limit, so parallel jobs cannot exceed it. A raise adds to the limit for a time.
 
-use crate::budget::{MAX_USD_MICROS, format_usd, parse_usd_micros};
+mod raise;
+
+use crate::budget::format_usd;
 use crate::decision::Reason;
 use crate::failure::Failure;
 use crate::id::{ProjectId, TicketKey};
-use crate::job::{AgentWrites, End, Job};
+use crate::job::{AgentWrites, End, Job, JobStatus};
 use crate::project::Settings;
 use crate::pull_request_id::PullRequestId;
-use crate::text::format_count;
+use crate::text::{Cause, OrWait, format_count};
 use crate::time::Timestamp;
+pub use raise::{
+    DEFAULT_RAISE_TIME, MAX_RAISE_TIME, MAX_RAISES, MAX_RAISES_WITHOUT_ADMIN, Raise, RaiseAmount, RaiseFault,
+    RaiseResult, RaiseRight,
+};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// Less money counts as nothing: a job could not make one request with it.
 const MIN_USD_MICROS: u64 = 10_000;
-
-/// Raises that are stored at once. An expired one gives its place to a new one.
-pub const MAX_RAISES: usize = 10;
-
-const MAX_RAISE_JOBS: u32 = 1_000;
-
-pub const DEFAULT_RAISE_TIME: Duration = Duration::from_secs(7 * 24 * 3_600);
-
-pub const MAX_RAISE_TIME: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// The ticket of a job, or the pull request of a review without a ticket. A ticket created again under the key of a
 /// deleted one goes on with its sums.
@@ -79,25 +75,19 @@ pub struct Spending {
     pub rev: u64,
 }
 
-/// An addition to the limits until a time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Raise {
-    /// The id of the request or comment, so that its repeat raises nothing.
-    pub id: String,
-    pub by: String,
-    pub at: Timestamp,
-    pub usd_micros: u64,
-    pub jobs: u32,
-    pub until: Timestamp,
-}
-
-/// The part of a job in its ticket's spending.
+/// The part of a job in its ticket's spending. An older version stores only the first two fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobCharge {
     pub of: SpentOn,
     /// Reserved money, which all attempts of the job share. `None` without a limit of money.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usd_micros: Option<u64>,
+    /// The most that an attempt may use of it if the project has no `limits.cost_usd`. See [`Spending::reserve`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt_usd_micros: Option<u64>,
+    /// The limits of attempts whose cost no runner reported.
+    #[serde(default, skip_serializing_if = "crate::job::is_default")]
+    pub lost_usd_micros: u64,
 }
 
 /// The limits in force and their use, as a guard compares them.
@@ -117,15 +107,16 @@ pub struct SpendingFact {
 }
 
 impl SpendingFact {
-    /// Returns the reason why no further job may start. Only a raise changes it, so nothing waits for it.
+    /// Returns the reason why no further job may start.
     pub fn refusal(&self) -> Option<Reason> {
         let refuse = |used: String, limit: String, option: &str| {
             let SpendingFact { subject, command, .. } = self;
-            let raise = format!("{command} raise {subject} {option}");
-            Some(Reason::TicketLimit { ticket: subject.clone(), used, limit, raise })
+            let raise = Cause(format!("{command} raise {subject} {option}"));
+            let or_wait = OrWait(self.is_only_reserved());
+            Some(Reason::TicketLimit { ticket: subject.clone(), used, limit, raise, or_wait })
         };
         if let Some(limit) = self.usd_micros
-            && limit.saturating_sub(self.taken_usd_micros) < MIN_USD_MICROS
+            && self.has_no_money(self.taken_usd_micros)
         {
             let (spent, reserved) =
                 (self.spent_usd_micros, self.taken_usd_micros.saturating_sub(self.spent_usd_micros));
@@ -137,6 +128,17 @@ impl SpendingFact {
         }
         let max = self.max_jobs.filter(|max| self.jobs >= *max)?;
         refuse(self.jobs.to_string(), format_count(max, "job"), "--jobs 5")
+    }
+
+    /// Whether only the reservations of running jobs refuse further ones: the end of a job returns what it left.
+    /// Otherwise, only a raise helps.
+    pub fn is_only_reserved(&self) -> bool {
+        let has_jobs = self.max_jobs.is_none_or(|max| self.jobs < max);
+        has_jobs && self.has_no_money(self.taken_usd_micros) && !self.has_no_money(self.spent_usd_micros)
+    }
+
+    fn has_no_money(&self, used_usd_micros: u64) -> bool {
+        self.usd_micros.is_some_and(|limit| limit.saturating_sub(used_usd_micros) < MIN_USD_MICROS)
     }
 }
 
@@ -193,7 +195,11 @@ impl Spending {
     }
 
     /// Adds a new job. A job that changes files reserves all that is left, but leaves the reservation of one job for a
-    /// review beside it if two are left. A review reserves one. `None` if the limits have no room for the job.
+    /// review beside it if two are left. A review reserves half of what is left, so that a raise lets it use more, but
+    /// at least the reservation of one job. `None` if the limits have no room for the job.
+    ///
+    /// An attempt may use half of that, but at least the reservation of one job: a lost attempt counts with all that it
+    /// may have used, and the next one needs the rest. `limits.cost_usd` replaces the half.
     pub fn reserve(&self, limits: &SpendingLimits, writes: AgentWrites, now: Timestamp) -> Option<(Self, JobCharge)> {
         if self.fact(limits, None, now).refusal().is_some() {
             return None;
@@ -202,25 +208,27 @@ impl Spending {
         let usd_micros = left.map(|left| {
             // Without a reservation per job, a job takes all.
             let unit = if limits.usd_micros_per_job == 0 { left } else { limits.usd_micros_per_job.min(left) };
-            match writes {
+            let reserved = match writes {
                 AgentWrites::Tree if left / 2 >= unit => left - unit,
                 AgentWrites::Tree => left,
-                AgentWrites::OutputFile => unit,
-            }
+                AgentWrites::OutputFile => unit.max(left / 2),
+            };
+            (reserved, unit.max(reserved / 2))
         });
+        let (usd_micros, attempt_usd_micros) = usd_micros.unzip();
         let next = Self {
             jobs: self.jobs.saturating_add(1),
             taken_usd_micros: self.taken_usd_micros.saturating_add(usd_micros.unwrap_or(0)),
             ..self.clone()
         };
-        Some((next, JobCharge { of: self.of.clone(), usd_micros }))
+        Some((next, JobCharge { of: self.of.clone(), usd_micros, attempt_usd_micros, lost_usd_micros: 0 }))
     }
 
     /// Replaces the reservation of an ended job by its cost. A job that no agent worked on does not count.
     #[must_use]
     pub fn settle(&self, ended: &Job, charge: &JobCharge) -> Self {
         let reserved = charge.usd_micros.unwrap_or(0);
-        let spent = ended.spent_usd_micros;
+        let spent = ended.spent_usd_micros.saturating_add(charge.lost_usd_micros);
         Self {
             jobs: self.jobs.saturating_sub(u32::from(!ended.worked)),
             attempts: self.attempts.saturating_add(ended.attempt),
@@ -228,110 +236,6 @@ impl Spending {
             spent_usd_micros: self.spent_usd_micros.saturating_add(spent),
             ..self.clone()
         }
-    }
-}
-
-/// The right of the person who raises a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RaiseRight {
-    /// Any amount.
-    Admin,
-    /// All raises in force add up to at most the limit itself.
-    Jobs,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RaiseResult {
-    Raised(Spending),
-    /// A raise with this id is stored.
-    Repeat,
-}
-
-/// A raise that is refused: the field of the request, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RaiseFault {
-    pub pointer: &'static str,
-    pub fault: String,
-}
-
-/// The amount of a raise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RaiseAmount {
-    /// Units: millionths of a US dollar.
-    pub usd_micros: u64,
-    pub jobs: u32,
-}
-
-impl RaiseAmount {
-    /// Parses the first line of a comment: `/pullyard raise 20` in dollars, or `/pullyard raise 5 jobs`. `None` for
-    /// another comment.
-    pub fn parse_comment(text: &str) -> Option<Result<Self, String>> {
-        let words: Vec<&str> = text.lines().next()?.split_whitespace().collect();
-        let ["/pullyard", "raise", amount @ ..] = &words[..] else { return None };
-        Some(match amount {
-            [usd] => parse_usd_micros(usd.trim_start_matches('$')).map(|usd_micros| Self { usd_micros, jobs: 0 }),
-            [jobs, "job" | "jobs"] => {
-                jobs.parse().map(|jobs| Self { usd_micros: 0, jobs }).map_err(|_| "use a number of jobs".into())
-            }
-            _ => Err("write `/pullyard raise 20` for dollars, or `/pullyard raise 5 jobs`".into()),
-        })
-    }
-}
-
-impl Spending {
-    /// Adds a raise. An expired raise ends no job: a job keeps the money that it reserved.
-    pub fn raise(&self, raise: Raise, limits: &SpendingLimits, right: RaiseRight) -> Result<RaiseResult, RaiseFault> {
-        let fault = |pointer, fault: String| Err(RaiseFault { pointer, fault });
-        if self.raises.iter().any(|stored| stored.id == raise.id) {
-            return Ok(RaiseResult::Repeat);
-        }
-        if raise.usd_micros == 0 && raise.jobs == 0 {
-            return fault("/usd_micros", "raise by at least $0.01 or one job".into());
-        }
-        if raise.usd_micros > 0 && !(MIN_USD_MICROS..=MAX_USD_MICROS).contains(&raise.usd_micros) {
-            return fault("/usd_micros", "use $0.01 to $1,000,000".into());
-        }
-        if raise.jobs > MAX_RAISE_JOBS {
-            return fault("/jobs", format!("use at most {MAX_RAISE_JOBS} jobs"));
-        }
-        if raise.until <= raise.at || raise.until > raise.at.plus(MAX_RAISE_TIME) {
-            return fault("/for_secs", "use at most 30 days".into());
-        }
-        if raise.usd_micros > 0 && limits.usd_micros.is_none() {
-            return fault("/usd_micros", "the project has no `limits.ticket_usd` to raise".into());
-        }
-        if raise.jobs > 0 && limits.jobs.is_none() {
-            return fault("/jobs", "the project has no `limits.ticket_jobs` to raise".into());
-        }
-        let mut raises = self.raises.clone();
-        if raises.len() >= MAX_RAISES {
-            raises.retain(|stored| raise.at < stored.until);
-        }
-        if raises.len() >= MAX_RAISES {
-            let end = raises.iter().map(|stored| stored.until).min().unwrap_or(raise.at);
-            let rule =
-                format!("{MAX_RAISES} raises are in force until {end}; raise `limits.ticket_usd` of the project");
-            return fault("/usd_micros", rule);
-        }
-        let raised = Self { raises: [raises, vec![raise.clone()]].concat(), ..self.clone() };
-        let in_force = raised.limits_in_force(limits, raise.at);
-        if right == RaiseRight::Jobs {
-            if let (Some(limit), Some(raised)) = (limits.usd_micros, in_force.usd_micros)
-                && raise.usd_micros > 0
-                && raised > limit.saturating_mul(2)
-            {
-                let rule = format!("without the scope `admin`, all raises add up to at most {}", format_usd(limit));
-                return fault("/usd_micros", rule);
-            }
-            if let (Some(limit), Some(raised)) = (limits.jobs, in_force.jobs)
-                && raise.jobs > 0
-                && raised > limit.saturating_mul(2)
-            {
-                let rule = format!("without the scope `admin`, all raises add up to at most {limit} jobs");
-                return fault("/jobs", rule);
-            }
-        }
-        Ok(RaiseResult::Raised(raised))
     }
 }
 
@@ -354,7 +258,7 @@ impl Job {
     /// Money for the next attempt: the limit of an attempt, or the rest of the reservation if that is less. `None`: no
     /// limit.
     pub fn attempt_cost_limit(&self) -> Option<u64> {
-        let limit = self.policy.cost_usd_micros;
+        let limit = self.attempt_limit();
         // The run has reserved the limit once, for all attempts of the step's job.
         let limit = match self.step {
             Some(_) => limit.map(|limit| limit.saturating_sub(self.spent_usd_micros)),
@@ -366,33 +270,62 @@ impl Job {
         }
     }
 
-    fn reservation_left(&self) -> Option<u64> {
-        let reserved = self.charged.as_ref()?.usd_micros?;
-        Some(reserved.saturating_sub(self.spent_usd_micros))
+    /// The limit of each attempt: `limits.cost_usd`, otherwise its part of the job's reservation.
+    fn attempt_limit(&self) -> Option<u64> {
+        self.policy.cost_usd_micros.or(self.charged.as_ref()?.attempt_usd_micros)
     }
 
-    /// Names the ticket's limit in an end that its reservation caused. `self` is the job before the attempt's cost.
-    pub fn name_limit_of(&self, end: End) -> End {
+    fn reservation_left(&self) -> Option<u64> {
+        let charge = self.charged.as_ref()?;
+        let used = self.spent_usd_micros.saturating_add(charge.lost_usd_micros);
+        Some(charge.usd_micros?.saturating_sub(used))
+    }
+
+    /// Counts the attempt that ends without a report of its runner. Its agent may have used all of the attempt's limit,
+    /// and only that sum keeps the ticket below its own limit. Before the status Executing, no agent has worked.
+    #[must_use]
+    pub(crate) fn count_lost_attempt(mut self) -> Self {
+        let has_agent = matches!(self.status, JobStatus::Executing | JobStatus::Syncing);
+        let limit = self.attempt_cost_limit().filter(|_| has_agent);
+        if let (Some(charge), Some(limit)) = (&mut self.charged, limit)
+            && charge.usd_micros.is_some()
+        {
+            charge.lost_usd_micros = charge.lost_usd_micros.saturating_add(limit);
+        }
+        self
+    }
+
+    /// Names the ticket's limit in an end that its reservation caused. `self` is the job before the attempt's cost,
+    /// `pull_request` the name of its pull request.
+    pub fn name_limit_of(&self, end: End, pull_request: Option<&str>) -> End {
         match end {
-            End::Failed(failure, result) => End::Failed(self.name_limit(failure), result),
+            End::Failed(failure, result) => End::Failed(self.name_limit(failure, pull_request), result),
             end => end,
         }
     }
 
-    fn name_limit(&self, failure: Failure) -> Failure {
-        let is_reservation =
-            self.reservation_left().is_some_and(|left| self.policy.cost_usd_micros.is_none_or(|limit| left < limit));
-        match failure {
-            Failure::CostLimit { spent, .. } if is_reservation => {
-                let reserved = self.charged.as_ref().and_then(|charge| charge.usd_micros).unwrap_or(0);
-                let (subject, command) = match self.charged.as_ref().map(|charge| &charge.of) {
-                    Some(SpentOn::Ticket(key)) => (key.to_string(), format!("tickets raise {key}")),
-                    Some(SpentOn::PullRequest(id)) => (format!("pull request {}", id.number), "pulls raise PR".into()),
-                    None => return Failure::CostLimit { spent, limit: format_usd(reserved) },
+    /// Whether the rest of the reservation limits the attempt. Otherwise `limits.cost_usd` would let it use more.
+    fn is_limited_by_reservation(&self) -> bool {
+        self.reservation_left().is_some_and(|left| match self.policy.cost_usd_micros {
+            Some(limit) => left < limit,
+            None => self.attempt_limit().is_none_or(|limit| left <= limit),
+        })
+    }
+
+    fn name_limit(&self, failure: Failure, pull_request: Option<&str>) -> Failure {
+        match (failure, &self.charged) {
+            (Failure::CostLimit { spent, .. }, Some(charge)) if self.is_limited_by_reservation() => {
+                let limit = format_usd(charge.usd_micros.unwrap_or(0));
+                let (ticket, raise) = match &charge.of {
+                    SpentOn::Ticket(key) => (key.to_string(), format!("tickets raise {key}")),
+                    SpentOn::PullRequest(id) => (
+                        pull_request.map_or_else(|| format!("pull request {}", id.number), str::to_owned),
+                        format!("pulls raise {}", pull_request.unwrap_or("PR")),
+                    ),
                 };
-                Failure::TicketLimit { spent, limit: format_usd(reserved), ticket: subject, raise: command }
+                Failure::TicketLimit { spent, limit, ticket, raise: Cause(raise) }
             }
-            failure => failure,
+            (failure, _) => failure,
         }
     }
 }

@@ -47,7 +47,8 @@ pub struct Rounds(pub u64);
 #[serde(transparent)]
 pub struct Quoted(pub Option<String>);
 
-/// A cause in the words of a forge or of git. Longer than other facts, because a cut could hide the reason.
+/// A cause in the words of a forge or of git, or a command. Longer than other facts, because a cut could hide the reason
+/// or make another command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 #[schemars(transparent)]
@@ -59,6 +60,11 @@ pub struct Cause(pub String);
 #[schemars(transparent)]
 pub struct Advice(pub String);
 
+/// Whether running jobs hold what a new job needs, at the end of an advice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct OrWait(pub bool);
+
 impl From<String> for Cause {
     fn from(text: String) -> Self {
         Self(text)
@@ -68,6 +74,12 @@ impl From<String> for Cause {
 impl From<&str> for Cause {
     fn from(text: &str) -> Self {
         Self(text.to_owned())
+    }
+}
+
+impl OrWait {
+    pub fn is_empty(&self) -> bool {
+        !self.0
     }
 }
 
@@ -248,6 +260,15 @@ impl Fact for Quoted {
     }
     fn truncate(self) -> Self {
         Quoted(self.0.map(Fact::truncate))
+    }
+}
+
+impl Fact for OrWait {
+    fn render(&self) -> String {
+        if self.0 { ", or start it again when its running jobs have ended".into() } else { String::new() }
+    }
+    fn sample() -> Self {
+        OrWait(true)
     }
 }
 

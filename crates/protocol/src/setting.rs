@@ -194,8 +194,16 @@ impl Setting {
         self.value(settings) == self.default_value()
     }
 
+    /// Whether it may have no value, also if its default is one.
     pub fn is_optional(&self) -> bool {
-        self.default_value().is_null()
+        self.is_readable(Value::Null)
+    }
+
+    /// Whether the type of the settings has this value.
+    fn is_readable(&self, value: Value) -> bool {
+        let mut settings = DEFAULTS.clone();
+        self.store(&mut settings, value);
+        serde_json::from_value::<Settings>(settings).is_ok()
     }
 
     pub fn store(&self, settings: &mut Value, value: Value) {
@@ -204,21 +212,19 @@ impl Setting {
         }
     }
 
-    /// Parses a value as users write it; `null` means the default. `None` if the kind has no such value.
+    /// Parses a value as users write it; `null` removes an optional value, and means the default of another setting.
+    /// `None` if the kind has no such value.
     /// Does not check the limits of [`Settings::validate`].
     pub fn parse(&self, text: &str) -> Option<Value> {
         let text = text.trim();
-        if text == "null" {
-            return Some(self.default_value().clone());
-        }
-        if text.is_empty() && self.is_optional() {
-            return Some(Value::Null);
+        match text {
+            "null" | "" if self.is_optional() => return Some(Value::Null),
+            "null" => return Some(self.default_value().clone()),
+            _ => {}
         }
         let value = self.kind.parse(text)?;
-        let mut settings = DEFAULTS.clone();
-        self.store(&mut settings, value.clone());
         // Refuses a number that does not fit, or a malformed repository.
-        serde_json::from_value::<Settings>(settings).ok().map(|_| value)
+        self.is_readable(value.clone()).then_some(value)
     }
 
     /// Formats a value as users write it; empty if absent.

@@ -86,6 +86,7 @@ pub fn router(ctx: Context) -> Router {
         .route("/pulls/{integration}/{repository}/{number}", get(pulls::page::show))
         .route("/pulls/{integration}/{repository}/{number}/review", post(pulls::form::review))
         .route("/pulls/{integration}/{repository}/{number}/state", post(pulls::form::set_state))
+        .route("/pulls/{integration}/{repository}/{number}/raise", post(pulls::form::raise))
         .route("/analyses", get(analyses::list).post(analyses::start))
         .route("/analyses/items", get(analyses::show))
         .route("/decisions", get(decisions::list))

@@ -11,7 +11,7 @@ pub(crate) use comments::{add as add_comment, edit as edit_comment};
 pub(crate) use edit::edit;
 pub(crate) use new::{TicketForm, create, create_ticket, show_form};
 pub(crate) use page::{render_refusal, show};
-pub(crate) use raise::raise;
+pub(crate) use raise::{RaiseForm, raise, raise_limit};
 
 use crate::frame::own_path;
 use crate::prelude::*;

@@ -39,10 +39,12 @@ enum Command {
 /// Raise the money or the jobs that a pull request's ticket may use.
 ///
 /// A pull request without a ticket, which only agents reviewed, has limits of its own. Without the scope admin, all
-/// raises in force add up to at most the limit itself.
+/// raises in force add up to at most the limit itself. With --start, the pull request of a ticket is revised, and one
+/// without a ticket reviewed.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard pulls raise acme/app#7 --usd 20
+  pullyard pulls raise acme/app#7 --usd 20 --start
   pullyard pulls raise '#7' --jobs 5 --for 2d")]
 struct Raise {
     #[command(flatten)]
@@ -126,10 +128,19 @@ impl Pulls {
 
 impl Raise {
     async fn run(self, session: &Session) -> Result<(), CliError> {
-        let PullRequestQuery { project, repository, number, integration } = self.which.resolve(session).await?;
+        let (which, key) = (self.which.resolve(session).await?, self.raise.key());
+        let PullRequestQuery { project, repository, number, integration } = which.clone();
         let RaiseLimit { usd_micros, jobs, for_secs } = self.raise.to_request();
+        let starts = self.raise.start;
+        // Read before the raise, so that a failure raises nothing.
+        let has_ticket = starts && session.api.explain_pull_request(&which).await?.ticket.is_some();
         let request = RaisePullRequest { project, repository, number, integration, usd_micros, jobs, for_secs };
-        raise::show(session, &session.api.raise_pull_request(&request, Some(&self.raise.key())).await?)
+        raise::show(session, &session.api.raise_pull_request(&request, Some(&key)).await?, starts)?;
+        match (starts, has_ticket) {
+            (false, _) => Ok(()),
+            (true, true) => revise::request_revision(session, which, None, &key, false).await,
+            (true, false) => review::request_review(session, which, &key).await,
+        }
     }
 }
 

@@ -17,7 +17,10 @@ pub(super) struct RaiseArgs {
     /// Time until the raise ends, at most 30d (default: 7d).
     #[arg(long = "for", value_name = "LENGTH", value_parser = super::tokens::parse_duration)]
     length: Option<u64>,
-    /// Key of this request; repeating it raises nothing.
+    /// Start the job then that the limit refused or stopped.
+    #[arg(long)]
+    pub(super) start: bool,
+    /// Key of this request; repeating it raises nothing and starts no second job.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
 }
@@ -36,7 +39,11 @@ impl RaiseArgs {
     }
 }
 
-pub(super) fn show(session: &Session, usage: &LimitUse) -> Result<(), CliError> {
+/// Prints the use of the limits. With `--json`, a job that is started then prints the only document.
+pub(super) fn show(session: &Session, usage: &LimitUse, starts: bool) -> Result<(), CliError> {
+    if starts && session.screen.is_json() {
+        return Ok(());
+    }
     session.screen.show(usage, |usage| {
         for raise in &usage.raises {
             let jobs = format::format_count(raise.jobs, "job");

@@ -39,7 +39,7 @@ enum Command {
         /// Key or group, such as `limits.cost_usd` or `limits`.
         key: Option<String>,
     },
-    /// Change settings; `KEY=null` resets one to its default, other settings stay.
+    /// Change settings; `KEY=null` removes a value, or resets one that must exist to its default. Other settings stay.
     ///
     /// Money is in dollars. A time is a number of seconds, or has a unit: 90s, 45min, 1h, 7d.
     #[command(after_help = "Examples:

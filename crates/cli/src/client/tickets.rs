@@ -7,11 +7,15 @@ use super::open;
 use super::pages::hint_more;
 use super::raise::{self, RaiseArgs};
 use super::refresh::show_list;
+use crate::client::jobs::print_decision;
 use crate::client::prelude::*;
 use answer::{Change, print_answer, print_move};
-use pullyard_domain::id::{RepositoryName, TicketKey};
+use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::job::JobKind;
 use pullyard_domain::pull_request::PullRequestState;
+use pullyard_protocol::job::CreateJob;
 use pullyard_protocol::ticket::{Comment, CreateTicket, EditTicket, MoveTicket, Ticket, TicketPage};
+use std::collections::BTreeSet;
 
 /// List, create, edit, move and delete tickets, and comment on them.
 #[derive(clap::Args)]
@@ -113,9 +117,11 @@ enum Command {
     },
     /// Raise the money or the jobs that a ticket may use.
     ///
-    /// Without the scope admin, all raises in force add up to at most the limit itself.
+    /// Without the scope admin, all raises in force add up to at most the limit itself. With --start, the last job is
+    /// retried if the limit stopped it; otherwise the ticket gets a new job.
     #[command(after_help = "Examples:
   pullyard tickets raise DEMO-1 --usd 20
+  pullyard tickets raise DEMO-1 --usd 20 --start
   pullyard tickets raise DEMO-1 --usd 10 --jobs 5 --for 2d")]
     Raise {
         /// Ticket key.
@@ -184,8 +190,22 @@ impl Tickets {
                 print_move(session, moved, &to)
             }
             Command::Raise { key, raise } => {
-                let request = raise.to_request();
-                raise::show(session, &session.api.raise_ticket(&project, &key, &request, Some(&raise.key())).await?)
+                let (request, request_key) = (raise.to_request(), raise.key());
+                // Read before the raise, so that a failure raises nothing.
+                let stopped = match raise.start {
+                    true => find_stopped_job(session, &project, &key).await?,
+                    false => None,
+                };
+                let usage = session.api.raise_ticket(&project, &key, &request, Some(&request_key)).await?;
+                raise::show(session, &usage, raise.start)?;
+                if !raise.start {
+                    return Ok(());
+                }
+                let decision = match stopped {
+                    Some(job) => session.api.retry_job(&job, Some(&request_key)).await?,
+                    None => session.api.create_job(&new_job(project, key), Some(&request_key)).await?,
+                };
+                print_decision(session, &decision, false).await
             }
             Command::Sync { key } => {
                 let ticket = session.api.sync_ticket(&project, &key).await?;
@@ -273,6 +293,28 @@ fn show(session: &Session, ticket: &Ticket, comments: &[Comment]) -> Result<(), 
     }
     ticket.description.lines().try_for_each(|line| screen.print_line(&sanitize(line)))?;
     comments::print_comments(session, comments)
+}
+
+/// The ticket's last job if its limit stopped it.
+async fn find_stopped_job(session: &Session, project: &ProjectId, key: &TicketKey) -> Result<Option<JobId>, CliError> {
+    let Some(last) = session.api.ticket(project, key).await?.last_job else { return Ok(None) };
+    let failure = session.api.job(&last).await?.failure;
+    Ok(failure.filter(|failure| failure.code == "ticket_limit").map(|_| last))
+}
+
+fn new_job(project: ProjectId, ticket: TicketKey) -> CreateJob {
+    CreateJob {
+        project,
+        kind: JobKind::default(),
+        ticket: Some(ticket),
+        prompt: None,
+        repository: None,
+        base: None,
+        agent: None,
+        model: None,
+        labels: BTreeSet::new(),
+        priority: None,
+    }
 }
 
 #[cfg(test)]

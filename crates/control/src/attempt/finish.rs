@@ -13,6 +13,8 @@ use pullyard_domain::job::{
 };
 use pullyard_domain::outcome::pull_request_link;
 use pullyard_domain::output::JobOutput;
+use pullyard_domain::pull_request::pull_request_label;
+use pullyard_domain::spending::SpentOn;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::Write;
 
@@ -55,7 +57,8 @@ pub async fn finish_attempt(ctx: &Context, fence: &Fence, finish: &Finish) -> Re
                 }
             }
         }
-        let ended = match job.finish(fence, &finish.id, job.name_limit_of(finish.end.clone()), now) {
+        let end = name_limit(ctx, &job, finish.end.clone()).await?;
+        let ended = match job.finish(fence, &finish.id, end, now) {
             Ok(ended) => ended.with_cost(finish.spent_usd_micros.unwrap_or(0)),
             Err(TransitionRefusal::AlreadyDone) => return Ok(job.status),
             Err(TransitionRefusal::LeaseLost) => {
@@ -68,6 +71,19 @@ pub async fn finish_attempt(ctx: &Context, fence: &Fence, finish: &Finish) -> Re
         }
         rounds.backoff().await?;
     }
+}
+
+/// Names the limit that a user can raise, in a failure at a limit of cost.
+async fn name_limit(ctx: &Context, job: &Job, end: End) -> Result<End, Error> {
+    let is_of_pull_request = job.charged.as_ref().is_some_and(|charge| matches!(charge.of, SpentOn::PullRequest(_)));
+    let label = match (&end, job.pull_request()) {
+        (End::Failed(Failure::CostLimit { .. }, _), Some(id)) if is_of_pull_request => {
+            let repository = ctx.store.load_repository(&job.project, &job.integration, job.repository).await?;
+            repository.map(|repository| pull_request_label(Some(&repository.name), id.number))
+        }
+        _ => None,
+    };
+    Ok(job.name_limit_of(end, label.as_deref()))
 }
 
 /// A result and an output belong to certain kinds of job.

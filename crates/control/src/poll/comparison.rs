@@ -3,14 +3,16 @@
 use super::repository_poll::RepositoryPoll;
 use crate::Error;
 use crate::forge::forge_client;
-use crate::review::translate::{comment_event, review_event, to_pull_request_snapshot};
+use crate::review::read::time_of;
+use crate::review::translate::{CommentedItem, RaiseComment, comment_event, review_event, to_pull_request_snapshot};
 use crate::review::{decide_review, record_pull_request_change};
+use crate::tickets::raise_comment::raise_if_missed;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::hook::{is_decided, is_decided_for_linked, should_retry_permission};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
-use pullyard_domain::review::ReviewEvent;
-use pullyard_forge::{Review, ReviewState};
+use pullyard_domain::review::{PullRequestSnapshot, ReviewEvent};
+use pullyard_forge::{Comment, Review, ReviewState};
 
 impl RepositoryPoll<'_> {
     /// Decides the reviews and comments of a pull request that no webhook delivered. Returns the reason if one
@@ -37,10 +39,21 @@ impl RepositoryPoll<'_> {
         }
         // Last, so that a failure to list comments does not block reviews.
         for comment in forge.issue_comments(name.as_str(), id.number).await?.items {
+            if let Some(raise) = self.raise_comment(&comment, &snapshot) {
+                raise_if_missed(self.ctx, &self.scope, &self.integration.id, &raise).await?;
+            }
             let Some(event) = comment_event(&comment, snapshot.clone()) else { continue };
             undecided = self.decide_missed_event(&linked, &event).await?.or(undecided);
         }
         Ok(undecided)
+    }
+
+    /// `None` if the comment is older or raises no limit, or its author's account is deleted.
+    fn raise_comment(&self, comment: &Comment, snapshot: &PullRequestSnapshot) -> Option<RaiseComment> {
+        let (repository, number) = (snapshot.id.repository, snapshot.id.number);
+        let item = CommentedItem { repository, repository_name: &snapshot.repository, number, is_pull_request: true };
+        let author = comment.author.as_ref().filter(|_| time_of(comment.created_at) >= self.since)?;
+        RaiseComment::from_comment(comment, Some(author), item)
     }
 
     async fn decide_missed_event(&self, linked: &PullRequest, event: &ReviewEvent) -> Result<Option<String>, Error> {

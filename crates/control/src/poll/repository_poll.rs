@@ -26,7 +26,7 @@ const ROUND_TIMEOUT: Duration = Duration::from_secs(15);
 const PULL_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Allowed difference of the forge's clock, or between a review and the link of its pull request.
-const CLOCK_SKEW: Duration = Duration::from_secs(600);
+pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(600);
 
 const LIST_TRUNCATED: &str = "more pull requests changed than one poll reads; the next full comparison finds skipped \
                            reviews, but not reopened pull requests";

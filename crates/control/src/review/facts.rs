@@ -131,10 +131,10 @@ pub(super) async fn load_facts(
     let linked_state = pull_request.as_ref().filter(|linked| linked.updated_at > Some(event.pull_request.updated_at));
     let now = ctx.clock.now();
     let today = load_usage_today(ctx, location.project.as_ref(), now).await?;
-    let of = match (&ticket, event.asks.is_agent_review()) {
-        (Some(ticket), _) => Some(SpentOn::Ticket(ticket.key.clone())),
-        (None, true) => Some(SpentOn::PullRequest(id.clone())),
-        (None, false) => None,
+    // The same item as the charge of the new job: a deleted ticket's pull request goes on naming it.
+    let of = match pull_request.as_ref().and_then(|linked| linked.ticket.clone()) {
+        Some(ticket) => Some(SpentOn::Ticket(ticket)),
+        None => is_agent_review.then(|| SpentOn::PullRequest(id.clone())),
     };
     let label = event.pull_request.label();
     let spending = load_spending_fact(ctx, location.project.as_ref(), of, Some(&label), now).await?;

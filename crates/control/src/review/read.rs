@@ -139,7 +139,7 @@ pub(super) fn state_of(state: forge::PullRequestState) -> PullRequestState {
     }
 }
 
-pub(super) fn time_of(time: forge::Time) -> Timestamp {
+pub(crate) fn time_of(time: forge::Time) -> Timestamp {
     Timestamp::from_millis(time.millis())
 }
 

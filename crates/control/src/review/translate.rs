@@ -12,6 +12,7 @@ use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::{
     Author, MAX_MESSAGE_CHARS, PullRequestSnapshot, RequestedAction, ReviewEvent, ReviewRequest,
 };
+use pullyard_domain::spending::RaiseAmount;
 use pullyard_domain::text::truncate;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::webhook::{
@@ -30,6 +31,7 @@ const NAME: &str = "/pullyard";
 const REVISE: &str = "revise";
 const REVIEW: &str = "review";
 const RESOLVE: &str = "resolve";
+const RAISE: &str = "raise";
 /// As the first word of a review's message: review everything again.
 const FULL: &str = "full";
 
@@ -40,6 +42,7 @@ pub(crate) enum WebhookEvent {
     /// A review or request with all data for a decision.
     Review(Box<ReviewEvent>),
     Comment(Box<ReviseComment>),
+    Raise(Box<RaiseComment>),
     /// An edit of a review. A ledger entry of its own keeps it from replacing the review's entry.
     Edited {
         repository: u64,
@@ -66,6 +69,7 @@ impl WebhookEvent {
         match self {
             Self::Review(event) => Some(event.pull_request.id.repository),
             Self::Comment(comment) => Some(comment.repository),
+            Self::Raise(comment) => Some(comment.repository),
             Self::Edited { repository } => Some(*repository),
             Self::PullRequest { snapshot, .. } => Some(snapshot.id.repository),
             Self::Repository(event) => Some(event.repository.id),
@@ -94,6 +98,46 @@ pub(crate) struct ReviseComment {
     pub(crate) repository_name: RepositoryName,
     pub(crate) number: u64,
     pub(crate) request: RevisionRequest,
+}
+
+/// A comment that raises the limits of the ticket of an issue or a pull request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RaiseComment {
+    pub(crate) repository: u64,
+    pub(crate) repository_name: RepositoryName,
+    pub(crate) number: u64,
+    pub(crate) is_pull_request: bool,
+    pub(crate) comment: u64,
+    pub(crate) author: Author,
+    pub(crate) has_marker: bool,
+    /// The fault of an amount that cannot be parsed.
+    pub(crate) amount: Result<RaiseAmount, String>,
+}
+
+/// An issue or a pull request with comments.
+#[derive(Clone, Copy)]
+pub(crate) struct CommentedItem<'a> {
+    pub(crate) repository: u64,
+    pub(crate) repository_name: &'a RepositoryName,
+    pub(crate) number: u64,
+    pub(crate) is_pull_request: bool,
+}
+
+impl RaiseComment {
+    /// `None` if the comment is another one.
+    pub(crate) fn from_comment(comment: &Comment, author: Option<&Actor>, item: CommentedItem<'_>) -> Option<Self> {
+        let CommentedItem { repository, repository_name, number, is_pull_request } = item;
+        Some(Self {
+            repository,
+            repository_name: repository_name.clone(),
+            number,
+            is_pull_request,
+            comment: comment.id,
+            author: to_author(author),
+            has_marker: Marker::is_present(&comment.body),
+            amount: RaiseAmount::parse_comment(&comment.body)?,
+        })
+    }
 }
 
 /// A request for a revision, without its pull request.
@@ -287,6 +331,14 @@ fn translate_pull_request(
 
 fn translate_comment(event: CommentEvent) -> Result<WebhookEvent, InvalidId> {
     let author = event.comment.author.as_ref().or(Some(&event.sender));
+    if event.action == CommentAction::Created && RaiseAmount::parse_comment(&event.comment.body).is_some() {
+        let repository_name = RepositoryName::new(&event.repository.full_name)?;
+        let (repository, number, is_pull_request) = (event.repository.id, event.number, event.is_pull_request);
+        let item = CommentedItem { repository, repository_name: &repository_name, number, is_pull_request };
+        if let Some(comment) = RaiseComment::from_comment(&event.comment, author, item) {
+            return Ok(WebhookEvent::Raise(Box::new(comment)));
+        }
+    }
     let request = (event.action == CommentAction::Created && event.is_pull_request)
         .then(|| RevisionRequest::from_comment(&event.comment, author))
         .flatten();
@@ -303,9 +355,13 @@ fn translate_comment(event: CommentEvent) -> Result<WebhookEvent, InvalidId> {
     Ok(WebhookEvent::Comment(Box::new(ReviseComment { repository, repository_name, number, request })))
 }
 
-/// The action that a comment requests, or `None` if it is neither a command nor almost one. The case of letters and
+/// The action that a comment requests, or `None` if it is neither a command nor almost one. A raise requests no work
+/// on the pull request; see `RaiseComment`. The case of letters and
 /// invisible characters, which phones and web pages insert, do not matter.
 pub(crate) fn parse_command(body: &str) -> Option<RequestedAction> {
+    if RaiseAmount::parse_comment(body).is_some() {
+        return None;
+    }
     let (first, rest) = body.split_once('\n').unwrap_or((body, ""));
     let first = to_single_line(first, usize::MAX);
     let mut words = first.split_whitespace();
@@ -344,7 +400,7 @@ fn is_near_miss(body: &str) -> bool {
         None => {
             let name = first.trim_start_matches(['@', '!']);
             let next = words.next().unwrap_or_default().trim_end_matches([':', ',', '.', '!']);
-            name == NAME.trim_start_matches('/') && [REVISE, REVIEW, RESOLVE].contains(&next)
+            name == NAME.trim_start_matches('/') && [REVISE, REVIEW, RESOLVE, RAISE].contains(&next)
         }
     }
 }
@@ -425,6 +481,8 @@ mod tests {
             "pullyard revise",
             "@pullyard revise: use tabs",
             "pullyard resolve",
+            "/pullyard-raise 20",
+            "pullyard raise 20",
         ] {
             assert_eq!(parse_command(body), Some(RequestedAction::Misspelled {}), "{body:?}");
         }
@@ -439,6 +497,8 @@ mod tests {
             "/approve",
             "/pull",
             "`/pullyard revise`",
+            "/pullyard raise 20",
+            "/pullyard raise it",
             "",
             "\n",
         ] {

@@ -45,7 +45,7 @@ pub struct SpendingView {
 
 /// Writes: SPENT if `rev` is the one seen (absent if new).
 /// Idempotent: with a key, by caller and key; the same request again raises nothing.
-/// Errors: `NotFound` (project, ticket, repository); `Invalid` for a raise that is refused; `Contended`.
+/// Errors: `NotFound` (project, ticket, repository); `Invalid` for a raise that is refused; `KeyReused`; `Contended`.
 pub async fn raise_limit(ctx: &Context, raise: &LimitRaise) -> Result<SpendingView, Error> {
     let (project, of, subject) = find_subject(ctx, &raise.subject).await?;
     let limits = SpendingLimits::from(&project.settings);
@@ -65,6 +65,7 @@ pub async fn raise_limit(ctx: &Context, raise: &LimitRaise) -> Result<SpendingVi
             until: at.plus(raise.duration),
         };
         match spending.raise(new, &limits, raise.right) {
+            Ok(RaiseResult::KeyReused) => return Err(Error::KeyReused),
             Ok(RaiseResult::Repeat) => return Ok(show(subject, spending, &limits, ctx)),
             Ok(RaiseResult::Raised(raised)) => {
                 if ctx.store.put_spending(&raised).await? == Write::Applied {
@@ -104,10 +105,14 @@ fn show(subject: String, spending: Spending, limits: &SpendingLimits, ctx: &Cont
 async fn find_subject(ctx: &Context, subject: &RaisedSubject) -> Result<(Project, SpentOn, String), Error> {
     match subject {
         RaisedSubject::Ticket(project, key) => {
+            let of = SpentOn::Ticket(key.clone());
             let (project, ticket) =
                 tokio::try_join!(ctx.load_project(project), async { Ok(ctx.store.load_ticket(project, key).await?) })?;
-            let ticket = ticket.ok_or_else(|| Error::not_found("ticket", key))?;
-            Ok((project, SpentOn::Ticket(ticket.key), key.to_string()))
+            // The pull request of a deleted ticket still counts for it.
+            if ticket.is_none() && ctx.store.load_spending(&project.id, &of).await?.is_none() {
+                return Err(Error::not_found("ticket", key));
+            }
+            Ok((project, of, key.to_string()))
         }
         RaisedSubject::PullRequest(reference) => {
             let repository = load_repository(ctx, reference).await?;

@@ -6,7 +6,7 @@ use pullyard_control::attempt::{Finish, finish_attempt};
 use pullyard_control::review::{
     ProjectScope, PullRequestChange, decide_review, list_pull_request_views, record_pull_request_change,
 };
-use pullyard_control::{Answer, Error, cancel_job};
+use pullyard_control::{Answer, Error, LimitRaise, RaisedSubject, cancel_job, delete_ticket, raise_limit};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::failure::Failure;
@@ -17,6 +17,7 @@ use pullyard_domain::project::{AgentReviewSettings, ReviewWhen};
 use pullyard_domain::pull_request::{Note, PullRequestState};
 use pullyard_domain::report::review_output::ReviewOutput;
 use pullyard_domain::review::{Author, PullRequestSnapshot, RequestedAction, ReviewEvent, ReviewRequest};
+use pullyard_domain::spending::{DEFAULT_RAISE_TIME, RaiseRight, Spending, SpentOn};
 
 struct ReviewedWorld {
     world: World,
@@ -373,4 +374,34 @@ async fn closing_a_linked_pull_request_ends_its_resolve() {
     assert_eq!(desk.world.load_job(&job).await.status, JobStatus::Cancelled);
     let (ticket, item) = (desk.ticket().await, desk.item().await);
     assert_eq!((ticket.active_job, item.state, item.reviews.active_job), (None, PullRequestState::Closed, None));
+}
+
+/// The pull request goes on naming its deleted ticket, so the guard and the charge must read the ticket's sums.
+#[tokio::test]
+async fn review_of_a_deleted_tickets_pull_request_counts_for_it() {
+    let desk = ReviewedWorld::new().await;
+    desk.link().await;
+    let (ctx, project, key) = (&desk.world.ctx, &desk.world.project, TicketKey::new("APP-1").unwrap());
+    delete_ticket(ctx, project, &key).await.unwrap();
+    let of = SpentOn::Ticket(key.clone());
+    let (taken_usd_micros, spent_usd_micros) = (50_000_000, 50_000_000);
+    let spent = Spending { taken_usd_micros, spent_usd_micros, ..Spending::new(project.clone(), of.clone()) };
+    assert_applied(ctx.store.put_spending(&spent).await);
+    let refused = desk.request("c1", "a", false).await;
+    assert_eq!((refused.reason.code(), refused.job), ("ticket_limit", None));
+
+    let raise = |usd_micros: u64| LimitRaise {
+        subject: RaisedSubject::Ticket(project.clone(), key.clone()),
+        usd_micros,
+        jobs: 0,
+        duration: DEFAULT_RAISE_TIME,
+        right: RaiseRight::Jobs,
+        caller: Requester { id: "t1".into(), name: "ann".into() },
+        key: Some("k1".into()),
+    };
+    assert_eq!(raise_limit(ctx, &raise(20_000_000)).await.unwrap().raises.len(), 1);
+    assert_eq!(raise_limit(ctx, &raise(20_000_000)).await.unwrap().raises.len(), 1, "a repeat");
+    assert!(matches!(raise_limit(ctx, &raise(30_000_000)).await, Err(Error::KeyReused)));
+    let job = desk.request("c1", "a", false).await.job.unwrap();
+    assert_eq!(desk.world.load_job(&job).await.charged.unwrap().of, of);
 }

@@ -275,7 +275,7 @@ impl Job {
         if self.want == DesiredState::Cancel {
             return Ok(self.end(End::Cancelled, None, now));
         }
-        let mut job = self.clone();
+        let mut job = self.clone().count_lost_attempt();
         job.requeues += 1;
         job.lost_a_push |= self.status == JobStatus::Syncing && self.publishes() == Publishes::Change;
         job.dispatch.orphan = self.running_task().map(str::to_owned);
@@ -395,6 +395,9 @@ impl Job {
     pub(super) fn end(&self, end: End, finish: Option<FinishId>, now: Timestamp) -> Self {
         let is_unreported = finish.is_none();
         let mut job = self.clone();
+        if is_unreported {
+            job = job.count_lost_attempt();
+        }
         (job.status, job.failure, job.result) = match end {
             End::Completed(result) => (JobStatus::Completed, None, result),
             End::Pushed(pushed) => {

@@ -5,7 +5,9 @@ use super::guard::{self, ReviewFacts, next_revision_at};
 use super::{RequestedAction, Review, ReviewState, resolve_absorbed};
 use crate::decision::Reason;
 use crate::id::{JobId, ReviewId};
+use crate::spending::SpendingFact;
 use crate::time::Timestamp;
+use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
@@ -34,6 +36,10 @@ pub enum Settlement {
         reason: Reason,
     },
 }
+
+/// Time between two looks at a limit whose rest running jobs have reserved. Reviews that wait already go on waiting,
+/// because a refusal is final.
+const RESERVED_WAIT: Duration = Duration::from_secs(600);
 
 /// Limit per transaction.
 pub const MAX_ABSORBED: usize = 25;
@@ -90,7 +96,10 @@ pub fn settle(facts: &ReviewFacts, pending: &[&Review]) -> Settlement {
         return Settlement::Hold;
     }
     if let Some(reason) = guard::ticket_limit(facts) {
-        return refuse(reason);
+        return match facts.spending.as_ref().is_some_and(SpendingFact::is_only_reserved) {
+            true => Settlement::Wait { opens_at: facts.now.plus(RESERVED_WAIT) },
+            false => refuse(reason),
+        };
     }
     let mut older = others(&waiting);
     if older.is_empty() {

@@ -1,6 +1,9 @@
 use super::*;
-use crate::fixtures::{job_id, key, linked_pull_request, project_id, ready_job, time_at};
-use crate::job::{JobStatus, RevisedPullRequest};
+use crate::fixtures::{
+    active, crash_failure, finish, job_id, key, linked_pull_request, project_id, ready_job, time_at,
+};
+use crate::job::RevisedPullRequest;
+use std::time::Duration;
 
 const DOLLAR: u64 = 1_000_000;
 
@@ -32,7 +35,7 @@ fn change_reserves_all_but_one_reservation() {
     for (taken, expected) in [(0, Some(45)), (40, Some(5)), (41, Some(9)), (49, Some(1)), (50, None), (70, None)] {
         check_reserved(taken, AgentWrites::Tree, expected);
     }
-    for (taken, expected) in [(0, Some(5)), (45, Some(5)), (48, Some(2)), (50, None)] {
+    for (taken, expected) in [(0, Some(25)), (30, Some(10)), (40, Some(5)), (45, Some(5)), (48, Some(2)), (50, None)] {
         check_reserved(taken, AgentWrites::OutputFile, expected);
     }
     let without_unit = SpendingLimits { usd_micros_per_job: 0, ..limits(50, 20) };
@@ -41,6 +44,39 @@ fn change_reserves_all_but_one_reservation() {
     let without_money = SpendingLimits { usd_micros: None, ..limits(50, 20) };
     let (next, charge) = empty().reserve(&without_money, AgentWrites::Tree, time_at(0)).unwrap();
     assert_eq!((charge.usd_micros, next.jobs, next.taken_usd_micros), (None, 1, 0));
+}
+
+#[track_caller]
+fn check_attempt_part(dollars: u64, writes: AgentWrites, expected: (u64, u64)) {
+    let (_, charge) = empty().reserve(&limits(dollars, 20), writes, time_at(0)).unwrap();
+    let part = charge.attempt_usd_micros.unwrap();
+    assert_eq!((charge.usd_micros.unwrap() / DOLLAR, part / DOLLAR), expected, "{dollars} {writes:?}");
+}
+
+#[test]
+fn attempt_may_use_half_of_the_reservation() {
+    check_attempt_part(55, AgentWrites::Tree, (50, 25));
+    check_attempt_part(12, AgentWrites::Tree, (7, 5));
+    check_attempt_part(3, AgentWrites::Tree, (3, 3));
+    check_attempt_part(40, AgentWrites::OutputFile, (20, 10));
+    check_attempt_part(12, AgentWrites::OutputFile, (6, 5));
+}
+
+/// A review that its reservation stopped gets more after the raise that its failure advises.
+#[test]
+fn review_may_use_more_after_a_raise() {
+    let limit = |spending: &Spending| {
+        let (_, charge) = spending.reserve(&limits(50, 20), AgentWrites::OutputFile, time_at(0)).unwrap();
+        Job { charged: Some(charge), ..ready_job() }.attempt_cost_limit().unwrap()
+    };
+    // The first review had the last $5 and used them.
+    assert_eq!(limit(&taken(45)), 5 * DOLLAR);
+    let RaiseResult::Raised(raised) = taken(50).raise(raise("a", 20), &limits(50, 20), RaiseRight::Jobs).unwrap()
+    else {
+        panic!("a new raise")
+    };
+    let (_, charge) = raised.reserve(&limits(50, 20), AgentWrites::OutputFile, time_at(0)).unwrap();
+    assert_eq!(charge.usd_micros, Some(10 * DOLLAR));
 }
 
 /// Reservations of jobs at once, then their costs: the sum is never above the limit while jobs start.
@@ -81,6 +117,15 @@ fn refusal_names_use_limit_and_raise() {
         &cents,
         Some((
             "APP-17 has used $20.00 and reserved $29.99 of $50.00 in 1 job.",
+            "Raise the limit: `pullyard tickets raise APP-17 --usd 20`, or start it again when its running jobs have ended.",
+        )),
+    );
+    // The end of the running job returns less than a job needs.
+    let rest = Spending { taken_usd_micros: 50 * DOLLAR, spent_usd_micros: 50 * DOLLAR - 9_999, jobs: 2, ..empty() };
+    check_refusal(
+        &rest,
+        Some((
+            "APP-17 has used $49.99 and reserved $0.01 of $50.00 in 2 jobs.",
             "Raise the limit: `pullyard tickets raise APP-17 --usd 20`.",
         )),
     );
@@ -125,23 +170,120 @@ fn end_replaces_the_reservation_by_the_cost() {
     // A job may exceed its reservation by its last request.
     check_settled(true, 70, (1, 2, 70, 70));
     check_settled(false, 0, (0, 2, 0, 0));
-    let running = Job { charged: Some(JobCharge { of: SpentOn::Ticket(key()), usd_micros: None }), ..ready_job() };
+    let running = Job { charged: Some(charge(None)), ..ready_job() };
     assert_eq!(running.ended_charge(), None);
+}
+
+fn charge(usd_micros: Option<u64>) -> JobCharge {
+    JobCharge { of: SpentOn::Ticket(key()), usd_micros, attempt_usd_micros: None, lost_usd_micros: 0 }
+}
+
+/// The running job of a ticket with $50, whose attempts may use `limit` or their part of $45.
+fn running_job(status: JobStatus, limit: Option<u64>) -> Job {
+    let (_, charge) = empty().reserve(&limits(50, 20), AgentWrites::Tree, time_at(0)).unwrap();
+    let mut job = Job { charged: Some(charge), worked: true, ..active(status) };
+    job.policy.cost_usd_micros = limit.map(|dollars| dollars * DOLLAR);
+    job
+}
+
+fn lost(job: &Job) -> u64 {
+    job.charged.as_ref().unwrap().lost_usd_micros
+}
+
+#[test]
+fn lost_attempt_counts_with_its_limit() {
+    let lose = |status, limit| lost(&running_job(status, limit).requeue(time_at(400)).unwrap());
+    assert_eq!(lose(JobStatus::Executing, None), 22_500_000);
+    assert_eq!(lose(JobStatus::Executing, Some(5)), 5 * DOLLAR);
+    assert_eq!(lose(JobStatus::Syncing, Some(5)), 5 * DOLLAR);
+    assert_eq!(lose(JobStatus::Preparing, None), 0, "no agent has worked");
+    let job = running_job(JobStatus::Executing, Some(5));
+    let crashed = job.fail(crash_failure(), time_at(400)).unwrap();
+    assert_eq!(lost(&crashed), 5 * DOLLAR);
+    assert_eq!(lost(&finish(&job, End::Failed(crash_failure(), None))), 0, "its runner reports the cost");
+    let without_money = Job { charged: Some(charge(None)), ..job.clone() };
+    assert_eq!(lost(&without_money.requeue(time_at(400)).unwrap()), 0);
+    // The ticket counts both, and the runner's report of another attempt.
+    let (reserved, _) = empty().reserve(&limits(50, 20), AgentWrites::Tree, time_at(0)).unwrap();
+    let ended = crashed.with_cost(3 * DOLLAR);
+    let next = reserved.settle(&ended, ended.ended_charge().unwrap());
+    assert_eq!((next.taken_usd_micros, next.spent_usd_micros), (8 * DOLLAR, 8 * DOLLAR));
+}
+
+proptest::proptest! {
+    /// Each attempt uses all that it may; some are lost. The jobs of a ticket never use more than its limit.
+    #[test]
+    fn lost_attempts_never_exceed_the_limit(
+        attempts in proptest::collection::vec((proptest::bool::ANY, proptest::bool::ANY, 0_u64..30), 1..60),
+        limit in proptest::option::of(1_u64..30),
+    ) {
+        let (limits, mut spending, mut job, mut used) = (limits(50, 100), empty(), None::<Job>, 0);
+        for (is_lost, is_last, cost) in attempts {
+            let running = match job.take() {
+                Some(job) => job,
+                None => {
+                    let Some((next, charge)) = spending.reserve(&limits, AgentWrites::Tree, time_at(0)) else { break };
+                    spending = next;
+                    Job { charged: Some(charge), ..running_job(JobStatus::Executing, limit) }
+                }
+            };
+            let may_use = running.attempt_cost_limit().unwrap();
+            let cost = if is_lost { may_use } else { may_use.min(cost * DOLLAR) };
+            used += cost;
+            let next = match (is_lost, is_last) {
+                (true, true) => running.fail(crash_failure(), time_at(400)).unwrap(),
+                (true, false) => running.requeue(time_at(400)).unwrap(),
+                (false, true) => finish(&running, End::Failed(crash_failure(), None)).with_cost(cost),
+                (false, false) => running.with_cost(cost),
+            };
+            if is_last {
+                spending = spending.settle(&next, next.ended_charge().unwrap());
+            } else {
+                let (status, run) = (JobStatus::Executing, active(JobStatus::Executing).run);
+                job = Some(Job { status, run, ..next });
+            }
+            proptest::prop_assert!(used <= 50 * DOLLAR, "{used}");
+            proptest::prop_assert!(job.is_some() || spending.spent_usd_micros >= used);
+        }
+    }
+}
+
+fn stop_at_limit(job: &Job, pull_request: Option<&str>) -> Failure {
+    let cost = Failure::CostLimit { spent: "$4.00".into(), limit: "$4.00".into() };
+    match job.name_limit_of(End::Failed(cost, None), pull_request) {
+        End::Failed(failure, _) => failure,
+        end => panic!("{end:?}"),
+    }
+}
+
+/// `limits.cost_usd` lets an attempt use more than its part, but not more than the rest.
+#[test]
+fn stopped_attempt_names_the_limit_that_a_user_can_raise() {
+    let mut job = running_job(JobStatus::Executing, None);
+    assert_eq!(stop_at_limit(&job, None).code(), "cost_limit");
+    job.spent_usd_micros = 22_500_000;
+    assert_eq!(stop_at_limit(&job, None).code(), "ticket_limit");
+    job.policy.cost_usd_micros = Some(40 * DOLLAR);
+    assert_eq!(job.attempt_cost_limit(), Some(22_500_000));
+    job.spent_usd_micros = 0;
+    assert_eq!((job.attempt_cost_limit(), stop_at_limit(&job, None).code()), (Some(40 * DOLLAR), "cost_limit"));
+    let of = SpentOn::PullRequest(linked_pull_request().id);
+    let review = Job { charged: Some(JobCharge { of, ..charge(Some(5 * DOLLAR)) }), ..ready_job() };
+    let help = |name: Option<&str>| stop_at_limit(&review, name).help();
+    let name = "a-company/the-service-with-a-long-name#1234";
+    let expected = format!("Raise the limit: `pullyard pulls raise {name} --usd 20`; then `pullyard jobs retry`.");
+    assert_eq!(help(Some(name)), expected);
+    assert!(help(None).contains("pulls raise PR"), "{}", help(None));
 }
 
 #[test]
 fn attempt_has_the_rest_of_the_reservation() {
-    let of = SpentOn::Ticket(key());
     let job = |limit: Option<u64>, reserved: Option<u64>, spent: u64| {
-        let mut job = Job { charged: Some(JobCharge { of: of.clone(), usd_micros: reserved }), ..ready_job() };
+        let mut job = Job { charged: Some(charge(reserved)), ..ready_job() };
         (job.policy.cost_usd_micros, job.spent_usd_micros) = (limit, spent);
         job
     };
-    let spent_all = |job: &Job| {
-        let cost = Failure::CostLimit { spent: "$4.00".into(), limit: "$4.00".into() };
-        let End::Failed(failure, _) = job.name_limit_of(End::Failed(cost, None)) else { unreachable!() };
-        failure
-    };
+    let spent_all = |job: &Job| stop_at_limit(job, None);
     for (limit, reserved, spent, expected, code) in [
         (None, None, 3, None, "cost_limit"),
         (Some(5), None, 3, Some(5), "cost_limit"),
@@ -191,11 +333,19 @@ fn raise_adds_to_the_limit_until_its_end() {
     };
     let end = raised.raises[0].until;
     assert_eq!(raised.limits_in_force(&limits(50, 20), time_at(0)), limits(70, 20));
+    assert_eq!(raised.raises[0].describe_limit(&limits(70, 20)), "$70.00");
+    assert_eq!(Raise { jobs: 5, ..raise("a", 20) }.describe_limit(&limits(70, 25)), "$70.00 and 25 jobs");
     assert_eq!(raised.limits_in_force(&limits(50, 20), end), limits(50, 20));
     assert!(raised.reserve(&limits(50, 20), AgentWrites::Tree, time_at(0)).is_some());
     assert_eq!(raised.reserve(&limits(50, 20), AgentWrites::Tree, end), None);
-    // A redelivered comment, or a repeated request.
-    assert_eq!(raised.raise(raise("a", 20), &limits(50, 20), RaiseRight::Jobs), Ok(RaiseResult::Repeat));
+    // A redelivered comment, or a repeated request, later.
+    let later = |raise: Raise| Raise { at: time_at(60_000), until: time_at(60_000).plus(DEFAULT_RAISE_TIME), ..raise };
+    let repeat = |raise: Raise| raised.raise(later(raise), &limits(50, 20), RaiseRight::Jobs);
+    assert_eq!(repeat(raise("a", 20)), Ok(RaiseResult::Repeat));
+    assert_eq!(repeat(raise("a", 10)), Ok(RaiseResult::KeyReused));
+    assert_eq!(repeat(Raise { jobs: 1, ..raise("a", 20) }), Ok(RaiseResult::KeyReused));
+    let longer = Raise { until: later(raise("a", 20)).until.plus(Duration::from_secs(1)), ..later(raise("a", 20)) };
+    assert_eq!(raised.raise(longer, &limits(50, 20), RaiseRight::Jobs), Ok(RaiseResult::KeyReused));
 }
 
 #[track_caller]
@@ -226,20 +376,29 @@ fn impossible_raises_are_refused() {
     assert_eq!(fault.fault, "the project has no `limits.ticket_usd` to raise");
 }
 
+fn raise_often(count: usize, right: RaiseRight) -> Spending {
+    (0..count).fold(taken(50), |spending, number| {
+        let small = Raise { usd_micros: 10_000, ..raise(&number.to_string(), 0) };
+        match spending.raise(small, &limits(50, 20), right).unwrap() {
+            RaiseResult::Raised(raised) => raised,
+            other => panic!("{other:?}"),
+        }
+    })
+}
+
 #[test]
-fn eleventh_raise_in_force_is_refused() {
-    let mut spending = taken(50);
-    for number in 0..MAX_RAISES {
-        let next = spending.raise(raise(&number.to_string(), 1), &limits(50, 20), RaiseRight::Jobs).unwrap();
-        let RaiseResult::Raised(raised) = next else { panic!("a new raise") };
-        spending = raised;
-    }
+fn many_raises_are_refused_but_leave_room_for_an_admin() {
     let late = |at: Timestamp| Raise { at, until: at.plus(DEFAULT_RAISE_TIME), ..raise("late", 1) };
-    let fault = spending.raise(late(time_at(1)), &limits(50, 20), RaiseRight::Admin).unwrap_err();
-    assert!(fault.fault.starts_with("10 raises are in force until"), "{}", fault.fault);
+    let fault = |spending: &Spending, right| spending.raise(late(time_at(1)), &limits(50, 20), right).err();
+    let starts = |fault: Option<RaiseFault>, text: &str| fault.is_some_and(|fault| fault.fault.starts_with(text));
+    let small = raise_often(MAX_RAISES_WITHOUT_ADMIN, RaiseRight::Jobs);
+    assert!(starts(fault(&small, RaiseRight::Jobs), "10 raises are in force until"));
+    assert_eq!(fault(&small, RaiseRight::Admin), None);
+    let full = raise_often(MAX_RAISES, RaiseRight::Admin);
+    assert!(starts(fault(&full, RaiseRight::Admin), "20 raises are in force until"));
     // Expired raises give their places.
-    let after = late(spending.raises[0].until);
-    let Ok(RaiseResult::Raised(raised)) = spending.raise(after, &limits(50, 20), RaiseRight::Admin) else {
+    let after = late(full.raises[0].until);
+    let Ok(RaiseResult::Raised(raised)) = full.raise(after, &limits(50, 20), RaiseRight::Admin) else {
         panic!("the others have expired")
     };
     assert_eq!(raised.raises.iter().map(|raise| raise.id.as_str()).collect::<Vec<_>>(), ["late"]);
@@ -260,9 +419,18 @@ fn comment_raises_only_by_its_first_line() {
     check_comment("/pullyard raise 20\nThe tests are slow.", Some(Ok((20 * DOLLAR, 0))));
     check_comment("/pullyard raise $2.50", Some(Ok((2_500_000, 0))));
     check_comment("/pullyard raise 5 jobs", Some(Ok((0, 5))));
-    for other in ["", "Please /pullyard raise 20", "\n/pullyard raise 20", "> /pullyard raise 20", "/pullyard revise"] {
+    check_comment("\u{feff}/Pullyard\u{a0}Raise 5 Jobs\r\n", Some(Ok((0, 5))));
+    for other in [
+        "",
+        "Please /pullyard raise 20",
+        "\n/pullyard raise 20",
+        "> /pullyard raise 20",
+        "/pullyard revise",
+        "    /pullyard raise 20",
+    ] {
         check_comment(other, None);
     }
+    check_comment("/pullyard raise $$20", Some(Err("use dollars, such as 50 or 2.50")));
     check_comment("/pullyard raise -5", Some(Err("use dollars, such as 50 or 2.50")));
     check_comment("/pullyard raise -5 jobs", Some(Err("use a number of jobs")));
     let rule = "write `/pullyard raise 20` for dollars, or `/pullyard raise 5 jobs`";

@@ -24,13 +24,29 @@ fn each_default_and_choice_is_a_value_that_users_can_write() {
     for setting in SETTINGS {
         let default = setting.default_value();
         assert_eq!(setting.parse(&setting.format(default)).as_ref(), Some(default), "{}", setting.path);
-        assert_eq!(setting.parse("null").as_ref(), Some(default), "{}", setting.path);
+        let cleared = if setting.is_optional() { &Value::Null } else { default };
+        assert_eq!(setting.parse("null").as_ref(), Some(cleared), "{}", setting.path);
         for code in setting.kind.codes() {
             assert!(setting.parse(code).is_some(), "{} {code}", setting.path);
         }
         let ends = |text: &str| text.ends_with('.') && !text.ends_with("..");
         assert!(ends(setting.meaning) && !setting.label.is_empty(), "{}", setting.path);
     }
+}
+
+#[test]
+fn optional_setting_with_a_default_can_have_no_value() {
+    let with_default = SETTINGS.iter().filter(|setting| setting.is_optional() && !setting.default_value().is_null());
+    let with_default = with_default.map(|setting| setting.path).collect::<Vec<_>>();
+    assert_eq!(with_default, ["limits.ticket_usd_micros", "limits.ticket_jobs"]);
+    assert!(SETTINGS.iter().filter(|setting| setting.default_value().is_null()).all(Setting::is_optional));
+    for name in ["limits.ticket_usd", "limits.ticket_jobs"] {
+        for text in ["null", "", " "] {
+            assert_eq!(setting(name).parse(text), Some(Value::Null), "{name}={text}");
+        }
+    }
+    assert_eq!(setting("limits.wall_secs").parse("null"), Some(3_600.into()));
+    assert_eq!(setting("limits.wall_secs").parse(""), None);
 }
 
 #[test]

@@ -16,6 +16,9 @@ pub(crate) struct AgentReviewList {
     pub(crate) running: Option<(JobId, Pill)>,
     /// The sentence about a review that the project's setting wants, or why no agent reviews the pull request.
     pub(crate) wanted: Option<SafeText>,
+    /// The sentence of the last request, if the limit of the ticket or pull request refused it.
+    pub(crate) refused_by_limit: Option<SafeText>,
+    pub(crate) raise_address: String,
     pub(crate) ended: Vec<EndedReview>,
     pub(crate) now: Timestamp,
     pub(crate) may_request: bool,
@@ -48,7 +51,15 @@ pub(super) async fn load(
         Some(Note::ReviewRefusal { reason: reason @ Reason::ForkNotSupported { .. } }) => Some(reason.sentence()),
         _ => None,
     };
+    let refused_by_limit = match linked.and_then(|linked| linked.note.as_ref()) {
+        Some(Note::Decision { reason } | Note::ReviewRefusal { reason }) => {
+            Some(reason).filter(|reason| matches!(reason, Reason::TicketLimit { .. }))
+        }
+        _ => None,
+    };
     Ok(AgentReviewList {
+        refused_by_limit: refused_by_limit.map(|reason| line(&reason.sentence())),
+        raise_address: format!("/pulls/{}/raise", of.id),
         name: format!("{}#{}", of.repository, of.id.number),
         integration: of.id.integration.to_string(),
         form_key: new_form_key(),

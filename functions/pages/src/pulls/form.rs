@@ -2,7 +2,9 @@
 
 use super::page::{PullPath, Subject, load_subject, render};
 use crate::prelude::*;
-use pullyard_control::{ActionOutcome, LocalAction, NewLineComment, NewReview, NewState, ReviewVerdict};
+use crate::tickets::{RaiseForm, raise_limit};
+use pullyard_control::review::PullRequestRef;
+use pullyard_control::{ActionOutcome, LocalAction, NewLineComment, NewReview, NewState, RaisedSubject, ReviewVerdict};
 use pullyard_domain::id::ReviewId;
 use pullyard_domain::project::Repository;
 use pullyard_domain::text::to_sentence;
@@ -154,6 +156,21 @@ pub(crate) async fn set_state(
         StateName::Open => LocalAction::SetState(NewState::Open),
     };
     act(&visit, &subject, &repository, action, ReviewForm::default()).await
+}
+
+/// Raises the limits of the pull request's ticket, or of a pull request without one, at any forge.
+pub(crate) async fn raise(
+    visit: PageContext,
+    Path(path): Path<PullPath>,
+    Form(form): Form<RaiseForm>,
+) -> Result<Response, Fault> {
+    visit.check_may_work()?;
+    let subject = load_subject(&visit, path).await?;
+    let (project, repository) = (subject.project.clone(), subject.repository()?.name.clone());
+    let (number, integration) = (subject.id.number, Some(subject.id.integration.clone()));
+    let reference = PullRequestRef { project, repository, number, integration };
+    raise_limit(&visit, RaisedSubject::PullRequest(reference), &form).await?;
+    Ok(redirect(&subject.address()))
 }
 
 /// Errors: as [`load_subject`] and [`Subject::repository`]; 409 for a hosted forge.

@@ -22,7 +22,7 @@ pub(super) type PullPath = (IntegrationId, u64, u64);
 
 pub(super) struct Subject {
     pub(super) id: PullRequestId,
-    project: ProjectId,
+    pub(super) project: ProjectId,
     /// `None` after its project removed it.
     repository: Option<Repository>,
     pub(super) is_local: bool,

@@ -63,6 +63,8 @@ struct Row {
     text: String,
     choices: Vec<String>,
     changed: bool,
+    /// Whether the project has removed a limit that exists by default.
+    no_limit: bool,
     reset: Option<SafeText>,
     fault: Option<Help>,
     warning: Option<&'static str>,
@@ -241,6 +243,7 @@ fn row(setting: &'static Setting, stored: &Value, refusal: Option<&Refusal>) -> 
         setting,
         choices,
         changed,
+        no_limit: changed && setting.value(stored).is_null() && matches!(setting.kind, Kind::Number(_) | Kind::Usd),
         reset: changed.then(|| line(&reset)),
         fault: fault.map(|(_, fault)| text::help(&to_sentence(fault))),
         warning: egress::warn_if_open(text.lines()).filter(|_| setting.path == "egress"),

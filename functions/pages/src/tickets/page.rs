@@ -19,6 +19,8 @@ pub(crate) struct TicketPageQuery {
     key: Option<TicketKey>,
     decision: Option<DeliveryId>,
     edit: Option<String>,
+    /// Present: the form that raises the limits is open.
+    raise: Option<String>,
     /// Present: the menu of moves is open and offers places in the column.
     #[serde(rename = "move")]
     moves: Option<String>,
@@ -69,6 +71,7 @@ pub(super) struct TicketPage {
     delete_address: String,
     decisions_address: String,
     raise_address: String,
+    raise_is_open: bool,
     /// The use of the ticket's limits. `None` without limits.
     spending: Option<String>,
     title: SafeText,
@@ -110,6 +113,7 @@ pub(crate) async fn show(
     let mut page = load_page_at(&visit, &project, &key, query.before, query.comment).await?;
     page.decision = verdict::load_decision_line(&visit, &project.id, query.decision.as_ref()).await?;
     page.form_is_open = page.frame.may_work() && query.edit.is_some();
+    page.raise_is_open = query.raise.is_some();
     if page.frame.may_work() && query.moves.is_some() {
         let column = control::load_column(&visit.ctx, &project.id, &page.raw_status).await?;
         page.places = Some(list_places(&column, &key));
@@ -200,6 +204,7 @@ pub(super) async fn load_page_at(
         move_address: move_url(&project.id, key),
         edit_address: address.replacen('?', "/edit?", 1),
         raise_address: address.replacen('?', "/raise?", 1),
+        raise_is_open: false,
         spending: spending.map(|view| view.spending.describe(&view.limits)),
         delete_address: format!("/setup{}", address.replacen('?', "/delete?", 1)),
         decisions_address: format!("/decisions?project={}&ticket={}", project.id, percent_encode(key.as_str())),

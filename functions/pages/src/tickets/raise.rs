@@ -1,4 +1,4 @@
-//! The form that raises the limits of a ticket.
+//! The form that raises the limits of a ticket, or of a pull request.
 
 use super::page;
 use super::{TicketQuery, load_place};
@@ -26,13 +26,13 @@ pub(crate) async fn raise(
     Form(form): Form<RaiseForm>,
 ) -> Result<Response, Fault> {
     let (project, key) = load_place(&visit, key, query).await?;
-    match raise_limit(&visit, &project, &key, &form).await {
+    match raise_limit(&visit, RaisedSubject::Ticket(project.id.clone(), key.clone()), &form).await {
         Ok(()) => Ok(redirect(&ticket_url(&project.id, &key))),
         Err(fault) => page::render_refusal(&visit, &project, &key, fault.for_form()?, None).await,
     }
 }
 
-async fn raise_limit(visit: &PageContext, project: &Project, key: &TicketKey, form: &RaiseForm) -> Result<(), Fault> {
+pub(crate) async fn raise_limit(visit: &PageContext, subject: RaisedSubject, form: &RaiseForm) -> Result<(), Fault> {
     let usd_micros = match form.usd.trim() {
         "" => 0,
         usd => parse_usd_micros(usd).map_err(|fault| Fault::of_field("usd", &fault))?,
@@ -42,7 +42,7 @@ async fn raise_limit(visit: &PageContext, project: &Project, key: &TicketKey, fo
         jobs => jobs.parse().map_err(|_| Fault::of_field("jobs", "use a number of jobs, such as 5"))?,
     };
     let raise = LimitRaise {
-        subject: RaisedSubject::Ticket(project.id.clone(), key.clone()),
+        subject,
         usd_micros,
         jobs,
         duration: DEFAULT_RAISE_TIME,

@@ -61,6 +61,14 @@ impl Resolve {
     }
 }
 
+/// Requests a review without instructions, as after a refusal.
+pub(super) async fn request_review(session: &Session, which: PullRequestQuery, key: &str) -> Result<(), CliError> {
+    let PullRequestQuery { project, repository, number, integration } = which;
+    let (message, full, agent, model) = (None, false, None, None);
+    let body = ReviewPullRequest { project, repository, number, integration, message, full, agent, model };
+    print_decision(session, &session.api.review_pull_request(&body, Some(key)).await?, false).await
+}
+
 impl AgentRequest {
     /// Sends a review, which may be `full`, or the request to resolve.
     async fn send(self, session: &Session, full: Option<bool>) -> Result<(), CliError> {

@@ -30,14 +30,24 @@ impl Revise {
     pub(in crate::client) async fn run(self, session: &Session) -> Result<(), CliError> {
         let RequestArgs { pull_request, wait, .. } = &self.request;
         let (message, key) = (self.request.message()?, self.request.key());
-        let PullRequestQuery { project, repository, number, integration } = pull_request.resolve(session).await?;
-        let request = RevisePullRequest { project, repository, number, integration, message };
-        let decision = session.api.revise_pull_request(&request, Some(&key)).await?;
-        if decision.verdict == Verdict::Held {
-            return follow_held_request(session, &decision, *wait).await;
-        }
-        print_decision(session, &decision, *wait).await
+        request_revision(session, pull_request.resolve(session).await?, message, &key, *wait).await
     }
+}
+
+pub(super) async fn request_revision(
+    session: &Session,
+    which: PullRequestQuery,
+    message: Option<String>,
+    key: &str,
+    wait: bool,
+) -> Result<(), CliError> {
+    let PullRequestQuery { project, repository, number, integration } = which;
+    let request = RevisePullRequest { project, repository, number, integration, message };
+    let decision = session.api.revise_pull_request(&request, Some(key)).await?;
+    if decision.verdict == Verdict::Held {
+        return follow_held_request(session, &decision, wait).await;
+    }
+    print_decision(session, &decision, wait).await
 }
 
 /// Waits for the job of a held request, if wanted. The active job is another, so its id is not printed.

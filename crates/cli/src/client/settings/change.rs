@@ -84,5 +84,10 @@ mod tests {
         assert_eq!(at("limits.wall_secs=null", "/limits/wall_secs"), 3_600);
         assert_eq!(at("statuses.closed=[\"Done\"]", "/statuses/closed"), serde_json::json!(["Done"]));
         assert_eq!(at("agent=", "/agent"), Value::Null);
+        for pointer in ["/limits/ticket_usd_micros", "/limits/ticket_jobs"] {
+            let name = pointer[1..].replace('/', ".").replace("usd_micros", "usd");
+            assert_eq!(at(&format!("{name}=null"), pointer), Value::Null, "{name}");
+            assert_eq!(at(&format!("{name}="), pointer), Value::Null, "{name}");
+        }
     }
 }

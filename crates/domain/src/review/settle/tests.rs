@@ -138,6 +138,12 @@ fn final_refusal_applies_to_all_with_the_newest_last() {
 }
 
 #[test]
+fn deferred_reviews_wait_while_the_limit_is_only_reserved() {
+    let reserved = SpendingFact { spent_usd_micros: 45_000_000, ..crate::fixtures::spent_fact() };
+    check_waits(|facts| facts.spending = Some(reserved.clone()), accepted_facts().now.plus(RESERVED_WAIT));
+}
+
+#[test]
 fn deferred_reviews_wait_for_an_active_job_and_the_hour() {
     let now = accepted_facts().now;
     let ago = |millis: u64| move |facts: &mut ReviewFacts| set_last_revision(facts, Duration::from_millis(millis));

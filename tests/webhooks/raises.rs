@@ -1,0 +1,77 @@
+//! Tests of comments `/pullyard raise` at the forge: who may raise a limit, how often, and what the reply says.
+
+use super::{ANN, ANNS_TOKEN, World};
+use crate::prelude::*;
+use pullyard_domain::spending::SpentOn;
+
+pub(crate) fn ann() -> Value {
+    json!({ "id": ANN, "login": "ann", "type": "User" })
+}
+
+impl World {
+    /// The answer to a new comment on the pull request.
+    async fn send_comment(&self, id: u64, text: &str, user: &Value) -> String {
+        let (status, answer) = self.send("acme", "issue_comment", &self.comment(id, text, user)).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["code"].as_str().unwrap().to_owned()
+    }
+
+    /// All comments on the pull request, or on an issue.
+    pub(crate) async fn list_comments(&self, number: u64) -> Vec<String> {
+        let comments = self.story.call_forge(Method::GET, &format!("/issues/{number}/comments"), Value::Null).await;
+        let body = |comment: &Value| comment["body"].as_str().unwrap().to_owned();
+        comments.as_array().unwrap().iter().map(body).collect()
+    }
+
+    /// The raises of a ticket. Units: dollars.
+    pub(crate) async fn list_raises(&self, ticket: &str) -> Vec<u64> {
+        let of = SpentOn::Ticket(TicketKey::new(ticket).unwrap());
+        let stored = self.story.store().await.load_spending(&self.story.project, &of).await.unwrap();
+        stored.into_iter().flat_map(|spending| spending.raises).map(|raise| raise.usd_micros / 1_000_000).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn comment_on_a_pull_request_raises_its_limit_once() {
+    let world = World::with_hook().await;
+    let text = "/pullyard raise $20\nThe tests are slow.";
+    assert_eq!(world.send_comment(5, text, &ann()).await, "limit_raised");
+    assert_eq!(world.send_comment(5, text, &ann()).await, "repeat");
+    let replies = world.list_comments(world.number).await;
+    assert_eq!(replies.len(), 1, "{replies:?}");
+    assert!(replies[0].starts_with("ann raised the limit of APP-1 to $70.00 until "), "{}", replies[0]);
+    assert_eq!(world.list_raises("APP-1").await, [20]);
+
+    // All raises together at most double the limit.
+    assert_eq!(world.send_comment(6, "/pullyard raise 31", &ann()).await, "raise_refused");
+    assert_eq!(world.send_comment(7, "/pullyard raise a bit", &ann()).await, "raise_refused");
+    let replies = world.list_comments(world.number).await;
+    assert!(replies[1].starts_with("The limit of APP-1 was not raised: ") && replies[1].contains("$50.00"));
+    assert!(replies[2].contains("/pullyard raise 20"), "{}", replies[2]);
+    // A repeat of a refused raise edits its reply.
+    assert_eq!(world.send_comment(6, "/pullyard raise 31", &ann()).await, "raise_refused");
+    assert_eq!(world.list_comments(world.number).await.len(), 3);
+    assert_eq!(world.list_raises("APP-1").await, [20]);
+    assert!(world.story.revisions().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stranger_raises_no_limit_and_gets_no_reply() {
+    let world = World::with_hook().await;
+    let ben = world.add_reader().await;
+    assert_eq!(world.send_comment(5, "/pullyard raise 20", &ben).await, "author_not_permitted");
+    assert_eq!(world.list_raises("APP-1").await, [0_u64; 0]);
+    assert_eq!(world.list_comments(world.number).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poll_finds_a_comment_that_raises_a_limit() {
+    let world = World::new().await;
+    world.comment_at_forge(ANNS_TOKEN, "/pullyard raise 20").await;
+    for _ in 0..2 {
+        world.story.advance_and_sweep(Duration::from_secs(61)).await;
+        world.story.wait_for_empty_queues().await;
+    }
+    assert_eq!(world.list_raises("APP-1").await, [20]);
+    assert_eq!(world.list_comments(world.number).await.len(), 2, "the comment and one reply");
+}
