@@ -47,6 +47,7 @@ async fn templates_table_matches_the_stores_table() {
     let aws = Aws::start(Options { data: None, tasks, access: Access::Open }).await.unwrap();
     let endpoint = aws.endpoints().dynamodb.clone();
     let sdk = config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+    let sdk = config::with_call_limit(sdk, WAIT_LIMIT);
     Store::new(&sdk, Some(&endpoint), "table").create_table().await.unwrap();
     let table = describe_table(&endpoint, "DescribeTable").await["Table"].clone();
     let expiry = describe_table(&endpoint, "DescribeTimeToLive").await["TimeToLiveDescription"].clone();

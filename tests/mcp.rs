@@ -34,7 +34,7 @@ impl Server {
     }
 
     async fn receive(&mut self) -> Value {
-        let line = tokio::time::timeout(Duration::from_secs(120), self.lines.next_line()).await.expect("no answer");
+        let line = tokio::time::timeout(WAIT_LIMIT, self.lines.next_line()).await.expect("no answer");
         serde_json::from_str(&line.unwrap().expect("the server ended")).unwrap()
     }
 

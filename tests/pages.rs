@@ -72,7 +72,12 @@ impl Browser {
     }
 
     fn at(url: &str) -> Self {
-        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+        let client = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .no_proxy()
+            .build()
+            .unwrap();
         Self { client, url: url.to_owned(), cookie: None }
     }
 

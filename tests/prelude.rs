@@ -7,7 +7,7 @@ pub(crate) use crate::cli::{body, short};
 pub(crate) use crate::story::{
     REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, Task, enter_phases, failed_finish, has_status, serve, wait_until,
 };
-pub(crate) use crate::story::{WORKING_AGENT, completed_finish, no_changes, problem_of, task_variable};
+pub(crate) use crate::story::{WAIT_LIMIT, WORKING_AGENT, completed_finish, no_changes, problem_of, task_variable};
 pub(crate) use crate::suspended_jobs::yield_request;
 pub(crate) use axum::Router;
 pub(crate) use axum::body::Bytes;

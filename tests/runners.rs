@@ -88,7 +88,7 @@ impl Story {
     }
 
     pub(crate) async fn try_register(&self, token: &str, request: &RegisterRequest) -> Result<RunnerProcess, Error> {
-        let client = RunnerClient::new(self.local.api_url(), token)?;
+        let client = RunnerClient::new(self.local.api_url(), token)?.with_call_timeout(WAIT_LIMIT);
         let RegisterAnswer { runner, mailbox, .. } = client.register(request).await?;
         Ok(RunnerProcess { client, id: runner, instance: request.instance.clone(), mailbox: mailbox.unwrap() })
     }
@@ -100,9 +100,11 @@ impl Story {
             task: None,
         };
         let base = self.local.api_url();
-        let client = AttemptClient::new(base, &claimed.bootstrap, &claimed.job, claimed.attempt)?;
+        let client =
+            AttemptClient::new(base, &claimed.bootstrap, &claimed.job, claimed.attempt)?.with_call_timeout(WAIT_LIMIT);
         let assignment = client.start(&request).await?;
-        let client = AttemptClient::new(base, &assignment.lease, &claimed.job, assignment.attempt)?;
+        let client = AttemptClient::new(base, &assignment.lease, &claimed.job, assignment.attempt)?
+            .with_call_timeout(WAIT_LIMIT);
         Ok((assignment, client))
     }
 

@@ -153,7 +153,7 @@ async fn queued_review_is_decided_for_the_same_project() {
     let wire = Wire::default();
     wire.fail_always("TransactWriteItems", Fault::cancelled(&["TransactionConflict"]));
     let plain = config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
-    let sdk = plain.to_builder().http_client(wire).build();
+    let sdk = config::with_call_limit(plain, WAIT_LIMIT).to_builder().http_client(wire).build();
     let crowded = story.function_config("lost", "lost.fifo").await.context(&sdk, story.clock.clone());
     let review = world.review(80, "submitted", "changes_requested").to_string();
     let answer = invoke(&crowded, "webhook", gateway_event(&review)).await.unwrap();

@@ -31,7 +31,7 @@ pub(crate) const REVIEW: &str = "In Review";
 pub(crate) const REPOSITORY: &str = "acme/app";
 
 /// Limit of every wait, long enough for a loaded machine.
-const WAIT_LIMIT: Duration = Duration::from_secs(300);
+pub(crate) const WAIT_LIMIT: Duration = Duration::from_secs(300);
 
 pub(crate) const WORKING_AGENT: &str = "#!/bin/sh\ncat > prompt.txt\necho done >> work.txt\nrm prompt.txt\n";
 
@@ -194,6 +194,7 @@ impl Story {
         options.hints = setup.hints;
         options.task_environment = setup.environment;
         options.disk = setup.disk;
+        options.answer_limit = Some(WAIT_LIMIT);
         options.public_url = setup.public_url;
         options.max_jobs = setup.max_jobs;
         options.aws_proxies = Some(tap_aws(&calls.0, setup.before_dynamodb));
@@ -204,7 +205,7 @@ impl Story {
         let clock = options.clock.clone();
         let local = Local(Some(LocalSystem::start(options).await.unwrap()));
         prepare(&local).await;
-        let api = ApiClient::new(local.api_url(), local.admin_token()).unwrap();
+        let api = ApiClient::new(local.api_url(), local.admin_token()).unwrap().with_call_timeout(WAIT_LIMIT);
         let project = ProjectId::new("acme").unwrap();
         let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
         let story = Self { local, api, project, clock, http, folder, runner, calls, processes };
@@ -291,6 +292,7 @@ impl Story {
     pub(crate) async fn store(&self) -> pullyard_store::Store {
         use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
         let sdk = pullyard_entry::config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+        let sdk = pullyard_entry::config::with_call_limit(sdk, WAIT_LIMIT);
         pullyard_store::Store::new(&sdk, Some(&self.local.aws().endpoints().dynamodb), "pullyard")
     }
 
@@ -315,7 +317,8 @@ impl Story {
     }
 
     pub(crate) async fn function_context_of(&self, config: Config) -> Context {
-        config.context(&config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await, self.clock.clone())
+        let sdk = config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+        config.context(&config::with_call_limit(sdk, WAIT_LIMIT), self.clock.clone())
     }
 
     /// The configuration of another instance.
@@ -495,6 +498,7 @@ impl Story {
         options.forge = local.forge().url().trim_start_matches("http://").to_owned();
         options.forge_extension = FakeForge::extension();
         options.sweep_interval = Duration::from_secs(3_600);
+        options.answer_limit = Some(WAIT_LIMIT);
         options.clock = clock.clone();
         options.credentials = aws_credentials();
         options.aws_proxies = Some(tap_aws(&calls.0, None));

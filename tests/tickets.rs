@@ -59,8 +59,8 @@ async fn contended_entry_returns_503_and_creates_no_job() {
     for _ in 0..5 {
         wire.fail_next("TransactWriteItems", Fault::cancelled(&["None", "ConditionalCheckFailed", "None"]));
     }
-    let sdk =
-        config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await.to_builder().http_client(wire).build();
+    let sdk = config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+    let sdk = config::with_call_limit(sdk, WAIT_LIMIT).to_builder().http_client(wire).build();
     let ctx = story.function_config("lost", "lost.fifo").await.context(&sdk, story.clock.clone());
     let event = serde_json::to_string(&story.event("e1", "APP-1", TRIGGER, 1)).unwrap();
     let path = "/v1/tickets/events";

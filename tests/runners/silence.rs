@@ -1,6 +1,7 @@
 //! Tests jobs of runners that stop sending heartbeats or lose a process.
 
 use crate::prelude::*;
+use pullyard_domain::text::Quoted;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_runner_fails_its_job_and_returns_with_a_heartbeat() {
@@ -46,7 +47,8 @@ async fn job_lost_during_its_push_is_requeued() {
     assert_eq!((&assignment.job, assignment.attempt), (&job, 2));
     enter_phases(&client, Phase::Preparing).await;
     // The attempt cannot read the forge, so the failure mentions a possible push.
-    let denied = Failure::SourceDenied { forge: "GitHub".into(), repo: RepositoryName::new("acme/app").unwrap() };
+    let repo = RepositoryName::new("acme/app").unwrap();
+    let denied = Failure::SourceDenied { forge: "GitHub".into(), repo, reason: Quoted(None) };
     client.finish(&FinishRequest { failure: Some(denied), ..failed_finish("f2") }).await.unwrap();
     let ended = story.wait_for_end(&job).await;
     let failure = ended.failure.unwrap();

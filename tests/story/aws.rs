@@ -66,9 +66,11 @@ impl Story {
             task: task["taskArn"].as_str().map(str::to_owned),
         };
         let base = self.local.api_url();
-        let client = AttemptClient::new(base, &variable("PULLYARD_BOOTSTRAP"), job, attempt)?;
+        let client =
+            AttemptClient::new(base, &variable("PULLYARD_BOOTSTRAP"), job, attempt)?.with_call_timeout(WAIT_LIMIT);
         let assignment = client.start(&request).await?;
-        let client = AttemptClient::new(base, &assignment.lease, job, assignment.attempt)?;
+        let client =
+            AttemptClient::new(base, &assignment.lease, job, assignment.attempt)?.with_call_timeout(WAIT_LIMIT);
         Ok((assignment, client))
     }
 

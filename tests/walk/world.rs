@@ -55,18 +55,13 @@ pub(super) struct Clients {
 impl Clients {
     pub(super) async fn new() -> Self {
         let plain = config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
-        let retry = plain.retry_config().unwrap().clone().with_initial_backoff(Duration::from_millis(1));
         // Many concurrent walks share the processors.
-        let patient = plain.timeout_config().unwrap().to_builder();
-        let patient = patient
-            .connect_timeout(Duration::from_secs(60))
-            .operation_attempt_timeout(Duration::from_secs(60))
-            .operation_timeout(Duration::from_secs(120))
-            .build();
+        let plain = config::with_call_limit(plain, WAIT_LIMIT);
+        let retry = plain.retry_config().unwrap().clone().with_initial_backoff(Duration::from_millis(1));
         let (table, forges) = (plain.clone(), Connections::default());
         let sdk = move |wire: &Wire| {
             let sdk = plain.to_builder().http_client(wire.clone());
-            let sdk = sdk.retry_config(retry.clone()).timeout_config(patient.clone()).build();
+            let sdk = sdk.retry_config(retry.clone()).build();
             let forges = forges.clone();
             Box::new(move |config: Config, clock| config.context_with(&sdk, clock, forges.clone())) as Sdk
         };

@@ -2,6 +2,7 @@
 //! A URL has this process's permissions and expires with its credentials at the latest.
 
 use crate::Error;
+use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sigv4::http_request::{
     PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningSettings, UriPathNormalizationMode,
@@ -19,9 +20,6 @@ const PUT_EXPIRY: Duration = Duration::from_secs(900);
 const GET_EXPIRY: Duration = Duration::from_secs(300);
 const READ_EXPIRY: Duration = Duration::from_secs(60);
 
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const LOCAL_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 const TRIES: u32 = 3;
 
 /// No browser executes this type, even if the uploader declares another one.
@@ -33,6 +31,8 @@ pub struct Objects {
     region: String,
     app: Option<String>,
     credentials: Option<SharedCredentialsProvider>,
+    /// The SDK's limits for a try.
+    limits: TimeoutConfig,
     http: Arc<OnceLock<reqwest::Client>>,
 }
 
@@ -72,6 +72,7 @@ impl Objects {
             region,
             app: config.app_name().map(ToString::to_string),
             credentials: config.credentials_provider(),
+            limits: config.timeout_config().cloned().unwrap_or_else(TimeoutConfig::disabled),
             http: Arc::default(),
         }
     }
@@ -153,15 +154,16 @@ impl Objects {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
-        let mut builder = reqwest::Client::builder()
-            .timeout(ATTEMPT_TIMEOUT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none());
+        let mut builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        if let Some(limit) = self.limits.operation_attempt_timeout() {
+            builder = builder.timeout(limit);
+        }
+        if let Some(limit) = self.limits.connect_timeout() {
+            builder = builder.connect_timeout(limit);
+        }
         if self.base_url.starts_with("http://127.0.0.1") {
             // No proxy reaches this machine, and plain HTTP needs no certificates, which take long to read.
             builder = builder.no_proxy().tls_certs_only([]);
-            // It is slow only while the machine is busy.
-            builder = builder.timeout(LOCAL_ATTEMPT_TIMEOUT).connect_timeout(LOCAL_ATTEMPT_TIMEOUT);
         }
         let http = builder.build().map_err(|error| Error::unavailable("read an object's metadata", error))?;
         Ok(self.http.get_or_init(|| http))
@@ -243,6 +245,16 @@ mod tests {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .build();
         Objects::new(&config, endpoint, "bucket")
+    }
+
+    #[tokio::test]
+    async fn size_has_the_time_limit_of_the_sdk() {
+        // The kernel accepts connections; the server answers none.
+        let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", hanging.local_addr().unwrap());
+        let mut bucket = objects(Some(&endpoint), "us-east-1").await;
+        bucket.limits = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_millis(50)).build();
+        assert!(bucket.size("x").await.unwrap_err().is_transient());
     }
 
     fn artifact() -> Artifact {

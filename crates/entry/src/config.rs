@@ -217,6 +217,16 @@ pub async fn local_sdk_config_for(function: &'static str, region: &'static str, 
     sdk.build()
 }
 
+/// Replaces the time limits of a [`local_sdk_config`], for a try and for the whole call.
+pub fn with_call_limit(sdk: SdkConfig, limit: Duration) -> SdkConfig {
+    let limits = TimeoutConfig::builder()
+        .connect_timeout(limit)
+        .operation_attempt_timeout(limit)
+        .operation_timeout(limit)
+        .build();
+    sdk.into_builder().timeout_config(limits).build()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,7 +246,8 @@ mod tests {
         let aws =
             with_timeouts(aws_config::defaults(BehaviorVersion::latest())).http_client(Builder::new().build_http());
         let local = local_sdk_config("us-east-1", "key", "secret").await;
-        for (sdk, expected) in [(aws.load().await, [2, 5, 15]), (local, [15, 15, 18])] {
+        let patient = with_call_limit(local.clone(), Duration::from_secs(300));
+        for (sdk, expected) in [(aws.load().await, [2, 5, 15]), (local, [15, 15, 18]), (patient, [300, 300, 300])] {
             let limits = sdk.timeout_config().unwrap();
             let limits = [limits.connect_timeout(), limits.operation_attempt_timeout(), limits.operation_timeout()];
             assert_eq!(limits, expected.map(|secs| Some(Duration::from_secs(secs))));

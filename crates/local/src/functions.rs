@@ -115,7 +115,10 @@ async fn start(
         return function;
     }
     let Credentials { access_key_id, secret_access_key } = &options.credentials;
-    let sdk = config::local_sdk_config_for(name, REGION, access_key_id, secret_access_key).await;
+    let mut sdk = config::local_sdk_config_for(name, REGION, access_key_id, secret_access_key).await;
+    if let Some(limit) = options.answer_limit {
+        sdk = config::with_call_limit(sdk, limit);
+    }
     library(config.clone().context(&sdk, options.clock.clone()))
 }
 

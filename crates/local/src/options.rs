@@ -41,6 +41,9 @@ pub struct Options {
     /// Lists git repositories of this machine that the pages offer.
     pub list_repositories: Arc<ListRepositories>,
     pub sweep_interval: Duration,
+    /// For each answer of the API and of an embedded service, and for an idle connection; `None` sets the limits of
+    /// the gateway and of the SDK. A machine that runs many systems at once needs a longer one.
+    pub answer_limit: Option<Duration>,
     pub clock: Clock,
     pub hints: HintDelivery,
     pub new_admin_token: bool,
@@ -84,6 +87,7 @@ impl Options {
             list_agents: Vec::new,
             list_repositories: Arc::new(Vec::new),
             sweep_interval: Duration::from_secs(5),
+            answer_limit: None,
             clock: Clock::default(),
             hints: HintDelivery::Deliver,
             new_admin_token: false,

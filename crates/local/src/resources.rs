@@ -36,9 +36,12 @@ pub(crate) struct Queues {
 }
 
 /// Idempotent: resources of an earlier start remain, and the keys of the data folder replace the stored ones.
-pub(crate) async fn create(aws: &Aws, keys: &LocalKeys, hints: HintDelivery) -> Result<Queues, Error> {
+pub(crate) async fn create(aws: &Aws, keys: &LocalKeys, options: &Options) -> Result<Queues, Error> {
     let credentials = aws.credentials();
-    let sdk = config::local_sdk_config(REGION, &credentials.access_key_id, &credentials.secret_access_key).await;
+    let mut sdk = config::local_sdk_config(REGION, &credentials.access_key_id, &credentials.secret_access_key).await;
+    if let Some(limit) = options.answer_limit {
+        sdk = config::with_call_limit(sdk, limit);
+    }
     let endpoints = aws.endpoints();
     let store = Store::new(&sdk, Some(&endpoints.dynamodb), TABLE);
     store.create_table().await?;
@@ -53,7 +56,7 @@ pub(crate) async fn create(aws: &Aws, keys: &LocalKeys, hints: HintDelivery) -> 
     secrets.put(LOCAL_FORGE_SECRET, &keys.forge_token).await?;
     secrets.put(LOCAL_PERSON_SECRET, &keys.person_token).await?;
     let sqs = aws.sqs();
-    let lost = match hints {
+    let lost = match options.hints {
         HintDelivery::Deliver => None,
         HintDelivery::Drop => {
             Some([create_queue(sqs, "lost", json!({})).await?, create_queue(sqs, "lost.fifo", json!({})).await?])

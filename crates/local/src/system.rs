@@ -66,7 +66,7 @@ impl LocalSystem {
 
         let aws = start_aws(&options).await?;
         let forge = start_forge(&options, forge_listener, &keys, &api_url).await?;
-        let queues = resources::create(&aws, &keys, options.hints).await?;
+        let queues = resources::create(&aws, &keys, &options).await?;
         let endpoints = match &options.aws_proxies {
             Some(proxies) => proxies(aws.endpoints().clone()),
             None => aws.endpoints().clone(),
@@ -74,10 +74,13 @@ impl LocalSystem {
         let sweeper_config = resources::config(&options, &queues, &endpoints, &api_url);
         let config = resources::without_hints(sweeper_config.clone(), &queues);
         let machine = machine(&Self::forge_folder(data), &options);
-        let gateway_options = gateway::Options {
+        let mut gateway_options = gateway::Options {
             further_hosts: options.public_url.as_deref().and_then(host_of).into_iter().collect(),
             ..options.open_files.map_or_else(Default::default, gateway::Options::for_open_files)
         };
+        if let Some(limit) = options.answer_limit {
+            gateway_options = gateway_options.with_time_limit(limit);
+        }
         let functions = Functions::start(&options, &config, &sweeper_config, machine).await;
         let tasks = match options.max_jobs {
             Some(_) => with_place_hints(functions.tasks.clone(), functions.dispatcher.clone()),

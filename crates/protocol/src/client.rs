@@ -36,6 +36,8 @@ use std::time::Duration;
 /// Limit for a whole call, including the body.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Shorter than the keep-alive of `pullyard up` (75 s), which otherwise closes a connection while a request is sent.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const TRIES: u32 = 4;
 
 /// Error of a call.
@@ -87,6 +89,7 @@ struct Http {
     base: String,
     bearer: String,
     client: reqwest::Client,
+    call_timeout: Duration,
     trace: Option<TraceId>,
 }
 
@@ -97,7 +100,7 @@ impl Http {
             .user_agent(concat!("pullyard/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Error::Unreachable { url: base.clone(), reason: error.to_string() })?;
-        Ok(Self { base, bearer: bearer.to_owned(), client, trace: None })
+        Ok(Self { base, bearer: bearer.to_owned(), client, call_timeout: CALL_TIMEOUT, trace: None })
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -105,6 +108,7 @@ impl Http {
             .client
             .request(method, format!("{}{path}", self.base))
             .bearer_auth(&self.bearer)
+            .timeout(self.call_timeout)
             .header(crate::version::HEADER, crate::version::PROTOCOL);
         match &self.trace {
             Some(trace) => request.header(trace::HEADER, trace.to_header()),
@@ -187,6 +191,7 @@ fn client_builder(address: &str, limit: Duration) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder()
         .timeout(limit)
         .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none());
     match is_loopback(address) {
         // Plain HTTP needs no certificates, and loading them all would take longer than the call.

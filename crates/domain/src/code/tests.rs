@@ -2,6 +2,7 @@ use super::Row;
 use crate::decision::Reason;
 use crate::failure::Failure;
 use crate::fixtures::job_id;
+use crate::id::RepositoryName;
 use crate::text::{Quoted, Span, truncate};
 use crate::time::Timestamp;
 use crate::wait::Wait;
@@ -107,6 +108,22 @@ fn branch_protected_quotes_the_forge_and_parses_without_it() {
     assert!(failure.help().contains("`commits.signing_secret`"), "{}", failure.help());
     assert_eq!(failure_with(" ").sentence(), of_before.sentence());
     assert_eq!(failure_with("x".repeat(9_000).as_str()).clipped(), failure_with(&format!("{}…", "x".repeat(199))));
+}
+
+#[test]
+fn source_denied_quotes_the_forge_and_parses_without_it() {
+    let old = r#"{"code":"source_denied","forge":"GitHub","repo":"acme/app"}"#;
+    let of_before: Failure = serde_json::from_str(old).unwrap();
+    let with = |reason: Option<&str>| {
+        let repo = RepositoryName::new("acme/app").unwrap();
+        Failure::SourceDenied { forge: "GitHub".into(), repo, reason: Quoted(reason.map(str::to_owned)) }
+    };
+    assert_eq!(of_before, with(None));
+    assert_eq!(of_before.sentence(), "GitHub refused the credentials for acme/app.");
+    assert_eq!(serde_json::to_string(&of_before).unwrap(), old, "an older version must parse it");
+    let failure = with(Some("The organization has\nan IP allow list."));
+    let sentence = "GitHub refused the credentials for acme/app: \"The organization has an IP allow list\".";
+    assert_eq!(failure.sentence(), sentence);
 }
 
 #[test]

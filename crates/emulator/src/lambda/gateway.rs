@@ -92,6 +92,12 @@ impl Options {
         let max_running = (limit / 2 / DESCRIPTORS_PER_FUNCTION).clamp(1, MAX_RUNNING);
         Self { max_running, max_connections: (limit / 2).max(1), ..Self::default() }
     }
+
+    /// Waits this long for a function's answer, for a request's head and body, and for the next request.
+    #[must_use]
+    pub fn with_time_limit(self, limit: Duration) -> Self {
+        Self { timeout: limit, head_timeout: limit, body_timeout: limit, ..self }
+    }
 }
 
 impl Default for Options {

@@ -262,9 +262,11 @@ async fn slow_heads_and_bodies_end_their_connections() {
     let limit = Duration::from_millis(50);
     let slow_head = gateway::Options { head_timeout: limit, ..gateway::Options::default() };
     let slow_body = gateway::Options { body_timeout: limit, ..gateway::Options::default() };
+    let both = gateway::Options::default().with_time_limit(limit);
     let body = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf";
     for (options, part, status) in [
         (slow_head.clone(), "", ""),
+        (both, "", ""),
         (slow_head, "GET / HTTP/1.1\r\nHost: local", ""),
         (slow_body, body, "HTTP/1.1 408 Request Timeout"),
     ] {

@@ -8,6 +8,7 @@ use crate::attempt::{
 };
 use pullyard_domain::id::{ArtifactId, JobId};
 use pullyard_domain::trace::TraceId;
+use std::time::Duration;
 
 /// A client with an attempt's lease, or with the task's bootstrap token for [`start`](Self::start).
 #[derive(Clone)]
@@ -19,6 +20,13 @@ pub struct AttemptClient {
 impl AttemptClient {
     pub fn new(base: &str, lease: &str, job: &JobId, attempt: u32) -> Result<Self, Error> {
         Ok(Self { http: Http::new(base, lease)?, path: format!("/v1/jobs/{job}/attempts/{attempt}") })
+    }
+
+    /// For a server that is slow because its machine is busy.
+    #[must_use]
+    pub fn with_call_timeout(mut self, limit: Duration) -> Self {
+        self.http.call_timeout = limit;
+        self
     }
 
     pub fn with_trace(mut self, trace: Option<TraceId>) -> Self {

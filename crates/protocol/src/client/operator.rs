@@ -18,6 +18,7 @@ use pullyard_domain::id::{DeliveryId, IntegrationId, JobId, ProjectId, Repositor
 use pullyard_domain::text::percent_encode;
 use reqwest::Method;
 use serde::Serialize;
+use std::time::Duration;
 
 /// A client with an API token.
 #[derive(Clone)]
@@ -29,6 +30,13 @@ impl ApiClient {
     /// Creates a client. `base` is the API's URL without `/v1`.
     pub fn new(base: &str, token: &str) -> Result<Self, Error> {
         Ok(Self { http: Http::new(base, token)? })
+    }
+
+    /// For a server that is slow because its machine is busy.
+    #[must_use]
+    pub fn with_call_timeout(mut self, limit: Duration) -> Self {
+        self.http.call_timeout = limit;
+        self
     }
 
     pub async fn create_integration(&self, request: &CreateIntegration) -> Result<Integration, Error> {

@@ -20,6 +20,13 @@ impl RunnerClient {
         Ok(Self { http: Http::new(base, token)? })
     }
 
+    /// For a server that is slow because its machine is busy.
+    #[must_use]
+    pub fn with_call_timeout(mut self, limit: Duration) -> Self {
+        self.http.call_timeout = limit;
+        self
+    }
+
     pub async fn register(&self, request: &RegisterRequest) -> Result<RegisterAnswer, Error> {
         self.http.post_idempotent("/v1/runners", request).await
     }

@@ -100,6 +100,16 @@ fn new_job() -> CreateJob {
 }
 
 #[tokio::test]
+async fn call_timeout_ends_a_call_that_is_not_answered() {
+    // The kernel accepts connections; the server answers none.
+    let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", hanging.local_addr().unwrap());
+    let api = ApiClient::new(&url, "a-token").unwrap().with_call_timeout(Duration::from_millis(50));
+    let error = api.create_job(&new_job(), None).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn call_with_an_idempotency_key_is_tried_four_times() {
     let away = || vec![problem_response(503, "busy")];
     let (keyed, bare) = (ScriptedServer::start(away()).await, ScriptedServer::start(away()).await);

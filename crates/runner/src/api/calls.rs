@@ -11,7 +11,7 @@ use crate::secrets::forge_tokens::ForgeTokens;
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::text::Span;
+use pullyard_domain::text::{Quoted, Span};
 use pullyard_forge::git_login;
 use pullyard_protocol::attempt::{
     Assignment, CheckpointAnswer, Credentials, Input, Phase, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
@@ -97,7 +97,12 @@ impl Calls<'_> {
         let to_failure = |error: &Error| match error.code() {
             // The forge refuses a token, or the secret is missing. The job did nothing wrong.
             Some("forge_refused" | "secret_missing") => {
-                Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() }
+                let (forge, repo) = (repository.forge_name(), repository.name.clone());
+                let reason = Quoted(Some(match error {
+                    Error::Problem(problem) => problem.detail.clone(),
+                    other => other.to_string(),
+                }));
+                Failure::SourceDenied { forge, repo, reason }
             }
             Some("model_secret_missing") => Failure::ModelSecretMissing { reason: error.to_string() },
             Some("signing_secret_missing") => Failure::SigningFailed { reason: error.to_string() },
@@ -110,7 +115,8 @@ impl Calls<'_> {
                 let api_url = &repository.api_url;
                 self.events
                     .log(format!("The repository uses the runner's token, and the runner has none for {api_url}."));
-                Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() }
+                let reason = Quoted(Some(format!("the runner has no token for {api_url}")));
+                Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone(), reason }
             })?;
         }
         let model = credentials.model.iter().map(|model| model.value.as_str());

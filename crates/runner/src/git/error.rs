@@ -4,7 +4,7 @@
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::RepositoryName;
-use pullyard_domain::text::truncate;
+use pullyard_domain::text::{Quoted, truncate};
 use std::io::ErrorKind;
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ impl GitError {
         {
             self.to_workspace_failure()
         } else if is_bad_login(&text) || is_worded_denial(&text) {
-            Failure::SourceDenied { forge: forge.into(), repo: repo.clone() }
+            Failure::SourceDenied { forge: forge.into(), repo: repo.clone(), reason: Quoted(self.words_of_forge()) }
         } else if mentions(&[
             "repository not found",
             "error: 404",
@@ -94,6 +94,13 @@ impl GitError {
             // Also if a server answered, but not with the git protocol.
             Failure::SourceUnreachable { repo: repo.clone(), reason: self.reason().into() }
         }
+    }
+
+    /// The messages of the forge in one line; `None` if it sent none.
+    fn words_of_forge(&self) -> Option<String> {
+        let Self::Failed { stderr, .. } = self else { return None };
+        let words = remote_lines(stderr).collect::<Vec<_>>().join(" ");
+        (!words.is_empty()).then_some(words)
     }
 
     /// Whether objects or refs of a local repository are damaged, as after a power loss. Messages of the forge do not
@@ -294,6 +301,25 @@ mod tests {
         );
         check("fatal: write error: No space left on device", "workspace_failed");
         check("error: cannot lock ref: Unable to create '/w/packed-refs.lock': File exists.", "workspace_failed");
+    }
+
+    #[test]
+    fn denied_fetch_quotes_the_forge() {
+        let sentence = |stderr: &str| {
+            let error = GitError::Failed { command: "fetch".into(), stdout: String::new(), stderr: stderr.into() };
+            error.to_source_failure("GitHub", &RepositoryName::new("acme/app").unwrap()).sentence()
+        };
+        let forbidden = "fatal: unable to access 'https://x/': The requested URL returned error: 403";
+        assert_eq!(
+            sentence(&format!("remote: The organization has SAML SSO.\nremote: \nremote: Authorize it.\n{forbidden}")),
+            "GitHub refused the credentials for acme/app: \"The organization has SAML SSO. Authorize it\"."
+        );
+        let bad_login = "fatal: Authentication failed for 'https://github.com/acme/app.git/'";
+        assert_eq!(
+            sentence(&format!("remote: Invalid username or token.\n{bad_login}")),
+            "GitHub refused the credentials for acme/app: \"Invalid username or token\"."
+        );
+        assert_eq!(sentence(bad_login), "GitHub refused the credentials for acme/app.");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::git::{Git, GitCall, GitError};
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
+use pullyard_domain::text::Quoted;
 use pullyard_forge::{Forge, PullRequest, PullRequestState};
 use pullyard_protocol::attempt::{AssignedRepository, Assignment, ContinuedPullRequest, RevisedPullRequest};
 use std::path::Path;
@@ -119,8 +120,10 @@ pub(crate) fn to_source_fault(error: &pullyard_forge::Error, repository: &Assign
     let (forge, repo) = (repository.forge_name(), repository.name.clone());
     match error {
         Error::NotFound { .. } => Failure::SourceNotFound { repo }.into(),
-        Error::Settings { .. } | Error::Denied { .. } | Error::Forbidden { .. } => {
-            Failure::SourceDenied { forge, repo }.into()
+        Error::Settings { reason: words }
+        | Error::Denied { message: words, .. }
+        | Error::Forbidden { message: words, .. } => {
+            Failure::SourceDenied { forge, repo, reason: Quoted(Some(words.clone())) }.into()
         }
         other => {
             let retry_after = other.retry_after().unwrap_or(Duration::ZERO);

@@ -6,6 +6,7 @@ use crate::git::Git;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::forge::{ForgeKind, is_same_forge_host};
+use pullyard_domain::text::Quoted;
 use pullyard_forge::{Endpoint, Error, Forge, Token, git_login};
 use pullyard_protocol::attempt::{AssignedRepository, ModelCredential};
 use std::time::Duration;
@@ -30,7 +31,10 @@ pub(crate) async fn request_access(attempt: &Calls<'_>) -> Result<ForgeAccess, S
     let requested_at = Instant::now();
     let credentials = attempt.get_credentials().await?;
     let repository = &attempt.assignment.repository;
-    let to_failure = |_| Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() };
+    let to_failure = |error: Error| {
+        let reason = Quoted(Some(error.to_string()));
+        Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone(), reason }
+    };
     let (endpoint, token) = (Endpoint::new(repository.api_url.clone()), credentials.forge_token);
     let forge = Forge::connect(repository.forge, endpoint, Token::new(token.as_str()));
     Ok(ForgeAccess {

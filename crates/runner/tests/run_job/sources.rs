@@ -56,10 +56,11 @@ async fn missing_repository_is_not_found() {
 async fn unreadable_repository_is_denied() {
     let mut world = World::with_agent("touch @DIR@/began").await;
     world.api = crate::api::Api::start(world.api.assignment(), "wrong").await;
-    check_in(&world, "source_denied", "The local forge refused the credentials for acme/app.").await;
+    check_in(&world, "source_denied", "The local forge refused the credentials for acme/app").await;
 
     let forbidden = start_server(StatusCode::FORBIDDEN, "text/plain", "Resource not accessible").await;
-    check_url(|_| forbidden, "source_denied", "refused the credentials").await;
+    let sentence = "refused the credentials for acme/app: \"Resource not accessible\".";
+    check_url(|_| forbidden, "source_denied", sentence).await;
 }
 
 #[tokio::test]

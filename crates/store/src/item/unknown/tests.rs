@@ -1,4 +1,7 @@
 use super::*;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::RepositoryName;
+use pullyard_domain::text::Quoted;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -97,6 +100,30 @@ fn strict_types_are_read_without_their_unknown_fields() {
         assert_eq!(decode::<Strict>(&map(json.clone()), &key()).unwrap(), expected, "{json}");
         assert_eq!(decode_json::<Strict>(json.to_string().as_bytes()).unwrap(), expected, "{json}");
     }
+}
+
+/// The row of the version before this fact.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(tag = "code", deny_unknown_fields)]
+enum OlderFailure {
+    #[serde(rename = "source_denied")]
+    SourceDenied { forge: String, repo: String },
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct OlderItem {
+    failure: OlderFailure,
+}
+
+#[test]
+fn failure_with_a_new_fact_is_read_by_an_older_version() {
+    let (forge, repo) = ("GitHub".to_owned(), RepositoryName::new("acme/app").unwrap());
+    let failure = Failure::SourceDenied { forge, repo, reason: Quoted(Some("No.".into())) };
+    let json = json!({ "failure": failure });
+    let expected =
+        OlderItem { failure: OlderFailure::SourceDenied { forge: "GitHub".into(), repo: "acme/app".into() } };
+    assert_eq!(decode::<OlderItem>(&map(json.clone()), &key()).unwrap(), expected);
+    assert_eq!(decode_json::<OlderItem>(json.to_string().as_bytes()).unwrap(), expected);
 }
 
 #[test]
