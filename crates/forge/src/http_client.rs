@@ -334,16 +334,16 @@ impl<C: ForgeApi> Client<C> {
     async fn find_renamed(&self, address: &Url) -> Result<Option<Url>, Error> {
         let root = self.api_url.path().trim_end_matches('/');
         let path: Vec<&str> = address.path().strip_prefix(root).unwrap_or_default().splitn(5, '/').collect();
-        let ["", collection @ ("repos" | "repositories"), owner, name, rest @ ..] = path[..] else { return Ok(None) };
+        let ["", collection @ ("repos" | "repositories"), owner, name, rest @ ..] = &path[..] else { return Ok(None) };
         let answer = self.exchange(Method::GET, self.url(&[collection, owner, name]), None).await?;
         let answer = self.check_status(answer, &format!("{owner}/{name}"))?;
         let RenamedRepository { full_name } = self.parse(&answer)?;
         let RepositoryName { owner: new_owner, name: new_name } = RepositoryName::parse(&full_name)?;
-        if (new_owner, new_name) == (owner, name) {
+        if (new_owner, new_name) == (*owner, *name) {
             return Ok(None);
         }
         let mut renamed = address.clone();
-        let path = [&[root, collection, new_owner, new_name], rest].concat().join("/");
+        let path = [&[root, *collection, new_owner, new_name][..], rest].concat().join("/");
         renamed.set_path(&path);
         Ok(Some(renamed))
     }
