@@ -1,19 +1,20 @@
-//! Tests that each forge, agent, provider, kind of job and ticket tool is named only in its own folder. The exceptions
-//! state in how many lines other files name it.
+//! Tests that only the folder of a forge, agent, provider, job kind or ticket tool contains its name.
+//!
+//! An exception lists another file and the exact number of its lines that contain the name.
 
 use crate::prelude::*;
 
-/// A part of the product that gets new variants. Counts lines that contain one of the words, in any case.
+/// A set of variants, such as the forges. The test counts lines that contain one of `words`, ignoring case.
 struct Shelf {
     name: &'static str,
     words: &'static [&'static str],
-    /// Prefixes of the paths where the words belong.
+    /// Path prefixes that may contain the names.
     homes: &'static [&'static str],
-    /// Further files with their number of lines, by reason.
+    /// Other files and their number of matching lines, grouped by reason.
     exceptions: &'static [(&'static str, &'static [(&'static str, usize)])],
 }
 
-/// Crates for tests and demonstrations.
+/// Crates that only tests and demonstrations use.
 const UNCHECKED_CRATES: [&str; 9] = [
     "demo_model",
     "emulator",
@@ -196,8 +197,8 @@ fn list_files(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Returns the lines of a file without test modules and comments. Doc comments that users read, as `--help` or OpenAPI,
-/// stay.
+/// Returns the lines of a file without test modules and comments. Doc comments are included if `--help` or OpenAPI
+/// shows them.
 fn shipped_lines(path: &str, text: &str) -> Vec<String> {
     let shipped = text.find("#[cfg(test)]\nmod ").filter(|at| text[*at..].lines().nth(1).unwrap().ends_with('{'));
     let shows_comments = path.starts_with("crates/cli/") || text.contains("JsonSchema");
@@ -240,15 +241,18 @@ fn each_variant_is_named_in_its_own_folder() {
         for (path, lines) in shelf.exceptions.iter().flat_map(|(_, files)| *files) {
             match found.remove(path).unwrap_or_default() {
                 now if now < *lines => {
-                    wrong.push(format!("{path} names {}s in {now} lines: lower {lines}", shelf.name))
+                    wrong.push(format!("{path} names {}s in {now} lines: lower its exception from {lines}", shelf.name))
                 }
                 now if now > *lines => {
-                    wrong.push(format!("{path} names a {} in {now} lines, not {lines}: ask its row", shelf.name));
+                    wrong.push(format!(
+                        "{path} names a {} in {now} lines, not {lines}: use a field of its row",
+                        shelf.name
+                    ));
                 }
                 _ => {}
             }
         }
-        let new = |(path, lines)| format!("{path} names a {} in {lines} lines: ask its row", shelf.name);
+        let new = |(path, lines)| format!("{path} names a {} in {lines} lines: use a field of its row", shelf.name);
         wrong.extend(found.into_iter().map(new));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

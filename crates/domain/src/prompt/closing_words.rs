@@ -1,16 +1,18 @@
-//! Finds texts with which forges and ticket tools close a ticket: a closing word before a ticket's key (GitHub, GitLab,
-//! Bitbucket, Linear), and smart commits (Jira: `APP-17 #done`). Tools parse raw text, also in Markdown code.
+//! Breaks references that close a ticket when a forge or ticket tool parses a commit or pull request.
+//!
+//! GitHub, GitLab, Bitbucket and Linear match a closing keyword before a ticket key (`fixes APP-17`). Jira matches a
+//! key before a command (`APP-17 #done`, a smart commit). Each tool parses the raw text, including Markdown code.
 
-/// Word joiner: invisible, without width. It splits a keyword for a parser.
+/// Word joiner (U+2060): has no width, and a parser does not match a key or command that contains it.
 pub(crate) const JOINER: char = '\u{2060}';
 
-/// Words after which a tool closes, moves or links the following ticket.
+/// Keywords before a ticket key that make a tool close, move or link the ticket.
 const CLOSING_WORDS: &str = " address addresses addressed addressing close closes closed closing complete completes \
     completed completing contribute contributes contributing done fix fixes fixed fixing hold holds holding implement \
     implements implemented implementing invalidate invalidates invalidated invalidating part re ref refs reference \
     references related relates reopen reopens reopened reopening resolve resolves resolved resolving toward towards \
     wontfix wontfixes ";
-/// Words that may be between a closing word and a key. `amp` is an escaped `&`.
+/// Tokens allowed between a closing keyword and a key. `amp` is the rest of an escaped `&`.
 const CONNECTORS: &str = " amp also and bug issue issues of or plus story task the this ticket tickets to with ";
 
 pub(crate) fn is_closing_word(word: &str) -> bool {
@@ -21,13 +23,13 @@ fn is_listed(list: &str, word: &str) -> bool {
     !word.is_empty() && list.split(' ').any(|listed| listed.eq_ignore_ascii_case(word))
 }
 
-/// Inserts a joiner into each ticket key that follows a closing word, also in lists and URLs, and into each command of a
-/// smart commit. The text looks the same.
+/// Inserts a joiner into each ticket key after a closing keyword, including keys in lists and URLs, and into each
+/// command of a smart commit. The rendered text looks the same.
 pub(crate) fn break_ticket_keys(text: &str) -> String {
     let mut output = String::with_capacity(text.len());
     let (mut follows_closing_word, mut line_has_key) = (false, false);
     for chunk in text.split_inclusive(char::is_whitespace) {
-        // Other words of a reference, such as the host of a URL, do not end the list.
+        // The other parts of a reference, such as the host of a URL, do not end a list of keys.
         let is_reference = chunk.contains("://") || chunk.contains('/') || chunk.contains('#');
         let mut rest = chunk;
         while let Some(c) = rest.chars().next() {
@@ -67,7 +69,7 @@ fn is_word_char(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Whether the word begins a key such as `APP-17`. Linear also accepts `app-17`.
+/// Whether `word` and `after` begin with a key such as `APP-17`. Linear also matches `app-17`.
 fn is_key(word: &str, after: &str) -> bool {
     let number = after.strip_prefix('-').unwrap_or_default();
     word.is_ascii()
