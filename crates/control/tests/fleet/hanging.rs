@@ -155,4 +155,9 @@ async fn looks_at_a_hanging_tool_wait_for_one_poll() {
     let rest = hanging.load_rest(&world).await;
     assert_eq!((hanging.calls(), rest.timeouts), (2, 2));
     assert_eq!(rest.until, ctx.clock.now().plus(Duration::from_secs(10)));
+
+    let not_due = Poll { next: rest.until.plus(Duration::from_secs(60)), not_before: None, ..load_poll().await };
+    assert_applied(ctx.store.put_poll(&not_due).await);
+    poll().await;
+    assert_eq!(load_poll().await.not_before, None, "a late message does not put off the next poll");
 }
