@@ -1,5 +1,5 @@
-//! Handles the messages of both ordered queues. No message calls a host that rests after a timeout.
-//! The queue of effects moves work; the queue of calls has the messages whose only purpose is a call to a user's address.
+//! Handles the messages of both ordered queues, and lets a host rest after a timeout.
+//! Messages in the queue of effects move work. Messages in the queue of calls only call an address of a user.
 
 use crate::corrupt::skip_corrupt;
 use crate::sweep::postpone::put_off_until;
@@ -12,15 +12,15 @@ use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::tracker::{Tracker, TrackerKind};
 use pullyard_domain::wakeup::{EffectMessage, NoticeWakeup, QueuedReview, call_group};
-use pullyard_store::WorkKey;
+use pullyard_store::{WorkKey, Write};
 use std::time::Duration;
 
-/// For the work of one message with calls. The functions have 60 s.
+/// Limit for the calls of one message. The function has 60 s.
 const WORK_LIMIT: Duration = Duration::from_secs(50);
 
-/// Handles a message of the queue of effects. A call that is due is sent to the other queue.
+/// Handles a message of the queue of effects. Forwards calls to the queue of calls.
 /// Idempotent: by the table.
-/// Errors: of the use cases.
+/// Errors: any error of the use cases.
 pub async fn handle_effect(ctx: &Context, effect: EffectMessage) -> Result<(), Error> {
     match effect {
         EffectMessage::Settle(wakeup) => Box::pin(settle_without_calls(ctx, &wakeup.project, &wakeup.ticket)).await,
@@ -34,9 +34,9 @@ pub async fn handle_effect(ctx: &Context, effect: EffectMessage) -> Result<(), E
         }
         EffectMessage::Advance(wakeup) => Box::pin(advance_run(ctx, &wakeup.advance)).await,
         EffectMessage::Review(queued) => {
-            // Only the message has the review, so it does not wait for the end of a rest.
+            // The review is only in the message, so no item in the table can put it off.
             let host = load_forge_host(ctx, &queued.event.pull_request.id.integration).await?;
-            record_exchanges_of(ctx, host, Box::pin(decide(ctx, *queued))).await
+            call_resting_host(ctx, host, Box::pin(decide(ctx, *queued))).await
         }
         // An older version sent it here.
         EffectMessage::Tell(wakeup) => Ok(ctx.wakeups.wake_pull_request(&wakeup).await?),
@@ -54,8 +54,8 @@ pub async fn handle_effect(ctx: &Context, effect: EffectMessage) -> Result<(), E
 
 /// Handles a message of the queue of calls. `group`: its message group, which limits the calls to one host.
 /// Idempotent: by the table.
-/// Errors: of a look, which only its message requests. The others are put off in the table, where the sweeper finds
-/// them: a message that fails would block all calls of its group.
+/// Errors: only for a look or a review, which are only in their messages. All other failures are logged, because a failed
+/// message blocks its group. The sweeper repeats these calls from the table.
 pub async fn handle_call(ctx: &Context, effect: EffectMessage, group: &str) -> Result<(), Error> {
     let is_derivable = !matches!(effect, EffectMessage::Look(_) | EffectMessage::Review(_));
     let result = Box::pin(make_call(ctx, effect, group)).await;
@@ -74,12 +74,12 @@ async fn make_call(ctx: &Context, effect: EffectMessage, group: &str) -> Result<
         EffectMessage::Look(wakeup) => {
             let host = load_tool_host(ctx, &wakeup.look).await?;
             let look = Box::pin(look_at_ticket(ctx, &wakeup.look, &wakeup.ticket));
-            record_exchanges_of(ctx, host, look).await
+            call_resting_host(ctx, host, look).await
         }
         EffectMessage::Settle(wakeup) => {
             let host = load_tool_host(ctx, &wakeup.project).await?;
             let settle = Box::pin(settle_ticket(ctx, &wakeup.project, &wakeup.ticket));
-            record_exchanges_of(ctx, host, settle).await
+            call_resting_host(ctx, host, settle).await
         }
         EffectMessage::Tell(wakeup) => {
             let id = &wakeup.pull_request;
@@ -107,8 +107,8 @@ async fn decide(ctx: &Context, queued: QueuedReview) -> Result<(), Error> {
     review::decide_review(ctx, &scope, &queued.event).await.map(|_| ())
 }
 
-/// The address may be in a secret, so the sender of the message does not know its host. A message in another group than
-/// that of its host is sent again.
+/// Sends the notice again if its group is not the group of its host. The address can be in a secret, so the sender of the
+/// message does not know the host.
 async fn notify(ctx: &Context, wakeup: &NoticeWakeup, group: &str) -> Result<(), Error> {
     let Some(host) = crate::notify::load_host(ctx, wakeup).await? else {
         return send_notice(ctx, &wakeup.notice, &wakeup.endpoint).await;
@@ -117,87 +117,94 @@ async fn notify(ctx: &Context, wakeup: &NoticeWakeup, group: &str) -> Result<(),
     if group != right {
         return Ok(ctx.wakeups.send_notice(right, wakeup).await?);
     }
-    if let Some(until) = load_rest(ctx, &host).await? {
+    let rest = load_host_rest(ctx, &host).await?;
+    if let Some(until) = rest.as_ref().and_then(|rest| rest.active_until(ctx.clock.now())) {
         return crate::notify::put_off(ctx, wakeup, until).await;
     }
-    record_exchanges_of(ctx, Some(host), Box::pin(send_notice(ctx, &wakeup.notice, &wakeup.endpoint))).await
+    record_exchanges(ctx, &host, rest, Box::pin(send_notice(ctx, &wakeup.notice, &wakeup.endpoint))).await
 }
 
-/// Does the work unless the host rests. Then the item is put off until the end of the rest.
-/// Errors: of the work.
+/// Does the work unless the host rests; during a rest, the item is put off until the rest ends.
+/// Errors: any error of the work; `Timeout`.
 async fn call_host(
     ctx: &Context,
     host: Option<String>,
     key: WorkKey,
     work: impl Future<Output = Result<(), Error>>,
 ) -> Result<(), Error> {
-    if let Some(host) = &host
-        && let Some(until) = load_rest(ctx, host).await?
-    {
+    let Some(host) = host else { return work.await };
+    let rest = load_host_rest(ctx, &host).await?;
+    if let Some(until) = rest.as_ref().and_then(|rest| rest.active_until(ctx.clock.now())) {
         tracing::info!(host, until = %until, item = ?key, "host rests; the call is put off");
         return put_off_until(ctx, &key, until).await;
     }
-    record_exchanges_of(ctx, host, work).await
+    record_exchanges(ctx, &host, rest, work).await
 }
 
-/// Does the work, and lets the host rest if no call was answered in time. Calls to several hosts in one message may hang
-/// one after the other; `WORK_LIMIT` ends the work before the function is killed, so that the rest is recorded.
-/// Writes: HOST after a timeout, and after the first answer that follows one.
-/// Errors: of the work; `Timeout`.
-async fn record_exchanges_of(
+/// Does the work even if the host rests. The work itself checks for a rest, or cannot be put off.
+/// Errors: any error of the work; `Timeout`.
+async fn call_resting_host(
     ctx: &Context,
     host: Option<String>,
     work: impl Future<Output = Result<(), Error>>,
 ) -> Result<(), Error> {
     let Some(host) = host else { return work.await };
-    let before = count_exchanges(ctx, &host);
-    let result = match tokio::time::timeout(WORK_LIMIT, work).await {
-        Ok(result) => result,
-        Err(_) => Err(Error::Timeout { step: "do the work of a message", within: WORK_LIMIT }),
-    };
-    // The rest must not hide the result of the work.
-    if let Err(error) = record_exchanges(ctx, &host, before).await {
+    let rest = load_host_rest(ctx, &host).await?;
+    record_exchanges(ctx, &host, rest, work).await
+}
+
+/// Does the work for at most `WORK_LIMIT`, then records whether the host answered. Several calls of one message can
+/// hang in turn; without the limit, the function would be killed before it records the rest.
+/// `rest`: as stored before the work. The message reads the item once, because the conditional write detects a change.
+/// Writes: HOST after a timeout, and after the first answer that follows one.
+/// Errors: any error of the work; `Timeout`.
+async fn record_exchanges(
+    ctx: &Context,
+    host: &str,
+    rest: Option<HostRest>,
+    work: impl Future<Output = Result<(), Error>>,
+) -> Result<(), Error> {
+    let before = count_exchanges(ctx, host);
+    let late = Error::Timeout { step: "do the work of a message", within: WORK_LIMIT };
+    let result = ctx.clock.with_timeout(WORK_LIMIT, work).await.unwrap_or(Err(late));
+    let sign = count_exchanges(ctx, host).sign_since(before);
+    // A failed write of the rest must not hide the result of the work.
+    if let Err(error) = record_sign(ctx, host, rest, sign).await {
         tracing::warn!(host, error = &error as &dyn std::error::Error, "rest of a host not stored");
     }
     result
 }
 
-async fn record_exchanges(ctx: &Context, host: &str, before: Exchanges) -> Result<(), Error> {
-    let changed = match count_exchanges(ctx, host).sign_since(before) {
-        Some(HostSign::Hangs) => {
-            let rest = HostRest::after_timeout(ctx.store.load_host_rest(host).await?, host, ctx.clock.now());
-            if let Some(rest) = &rest {
-                tracing::warn!(host, until = %rest.until, timeouts = rest.timeouts, "host does not answer; it rests");
-            }
-            rest
-        }
-        Some(HostSign::Answers) => ctx.store.load_host_rest(host).await?.and_then(HostRest::after_answer),
+async fn record_sign(ctx: &Context, host: &str, rest: Option<HostRest>, sign: Option<HostSign>) -> Result<(), Error> {
+    let changed = match sign {
+        Some(HostSign::Hangs) => HostRest::after_timeout(rest, host, ctx.clock.now()),
+        Some(HostSign::Answers) => rest.and_then(HostRest::after_answer),
         None => None,
     };
-    if let Some(rest) = changed {
-        // Stale: a concurrent call has recorded its own result.
-        ctx.store.put_host_rest(&rest).await?;
+    let Some(rest) = changed else { return Ok(()) };
+    // Stale: a concurrent call has recorded its own result.
+    if ctx.store.put_host_rest(&rest).await? == Write::Applied && rest.timeouts > 0 {
+        tracing::warn!(host, until = %rest.until, timeouts = rest.timeouts, "host does not answer; it rests");
     }
     Ok(())
 }
 
-/// The exchanges of this process, by both clients.
+/// The exchanges of this process with a host. Forges have a client of their own.
 fn count_exchanges(ctx: &Context, host: &str) -> Exchanges {
     let (forge, other) = (ctx.forges.exchanges(host), ctx.outbound.exchanges(host));
     Exchanges { answers: forge.answers + other.answers, timeouts: forge.timeouts + other.timeouts }
 }
 
-/// The end of the host's rest, if it rests.
-async fn load_rest(ctx: &Context, host: &str) -> Result<Option<Timestamp>, Error> {
-    let rest = ctx.store.load_host_rest(host).await?;
-    Ok(rest.map(|rest| rest.until).filter(|until| *until > ctx.clock.now()))
+/// An unreadable rest counts as none: it must not stop the calls to its host.
+async fn load_host_rest(ctx: &Context, host: &str) -> Result<Option<HostRest>, Error> {
+    Ok(skip_corrupt(ctx, ctx.store.load_host_rest(host).await)?.flatten())
 }
 
-/// The end of the pause of a connection: the one that its tool requested, or the rest of its host.
+/// The end of a connection's pause: the pause that its tool requested, or the rest of its host if that ends later.
 pub(crate) async fn load_tool_rest(ctx: &Context, connection: &Tracker) -> Result<Option<Timestamp>, Error> {
     let requested = connection.rest_until.filter(|until| *until > ctx.clock.now());
     let rest = match tool_host(ctx, connection).await? {
-        Some(host) => load_rest(ctx, &host).await?,
+        Some(host) => load_host_rest(ctx, &host).await?.and_then(|rest| rest.active_until(ctx.clock.now())),
         None => None,
     };
     Ok(requested.max(rest))

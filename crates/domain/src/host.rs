@@ -1,4 +1,4 @@
-//! Decides how long a host rests that accepts calls and does not answer them.
+//! Decides how long a host rests after calls without an answer.
 
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,19 +8,19 @@ use url::Url;
 
 const FIRST_REST: Duration = Duration::from_secs(5);
 const MAX_REST: Duration = Duration::from_secs(600);
-/// After so long without a timeout, the host's rests begin short again.
+/// The number of timeouts is forgotten after this time without another one.
 const MEMORY: Duration = Duration::from_secs(24 * 3_600);
-/// DNS allows 253. A longer host does not resolve, and would exceed the length of a key.
+/// DNS allows 253 bytes. A longer host never resolves, and could exceed the length of a table key.
 const MAX_HOST_BYTES: usize = 255;
-/// The log of one process forgets its hosts above this number.
+/// The log of a process is cleared when it exceeds this number of hosts.
 const MAX_HOSTS: usize = 1_000;
 
-/// The rest of a host after timeouts. No message calls it meanwhile.
+/// The rest of a host after timeouts. Calls that can be put off wait for its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostRest {
     /// As `host_of` returns it.
     pub host: String,
-    /// Timeouts since the last answer, without those of calls that ran at the same time.
+    /// Timeouts since the last answer. Concurrent timeouts count once.
     pub timeouts: u32,
     pub until: Timestamp,
     #[serde(default)]
@@ -28,9 +28,9 @@ pub struct HostRest {
 }
 
 impl HostRest {
-    /// The rest after a timeout: 5 s, doubled each time, at most 10 min. `None`: another call's timeout has begun it.
+    /// The rest after a timeout: 5 s, doubled each time, at most 10 min. `None`: a concurrent call has begun a rest.
     pub fn after_timeout(stored: Option<Self>, host: &str, now: Timestamp) -> Option<Self> {
-        if stored.as_ref().is_some_and(|rest| rest.until > now) {
+        if stored.as_ref().is_some_and(|rest| rest.active_until(now).is_some()) {
             return None;
         }
         let rev = stored.as_ref().map_or(0, |rest| rest.rev);
@@ -39,9 +39,14 @@ impl HostRest {
         Some(Self { host: host.to_owned(), timeouts: before.saturating_add(1), until: now.plus(rest), rev })
     }
 
-    /// The rest after an answer. `None`: there was no timeout.
+    /// The item after an answer. `None`: it counts no timeout, so it stays as it is.
     pub fn after_answer(self) -> Option<Self> {
         (self.timeouts > 0).then_some(Self { timeouts: 0, ..self })
+    }
+
+    /// The end of the rest. `None`: the rest has ended.
+    pub fn active_until(&self, now: Timestamp) -> Option<Timestamp> {
+        Some(self.until).filter(|until| *until > now)
     }
 
     pub fn forgotten_at(&self) -> Timestamp {
@@ -49,22 +54,22 @@ impl HostRest {
     }
 }
 
-/// The host of a URL as HTTP clients call it, with its port unless that is the scheme's default.
-/// `None`: the text is no URL with a host, or its host is longer than a DNS name.
+/// The normalised host of a URL. It includes the port unless that is the default of the scheme.
+/// `None`: the URL is malformed, has no host, or its host is longer than a DNS name.
 pub fn host_of(url: &str) -> Option<String> {
     let url = Url::parse(url.trim()).ok()?;
     let host = url.host_str().filter(|host| !host.is_empty() && host.len() <= MAX_HOST_BYTES)?;
     Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
-/// Exchanges of one process with a host.
+/// Numbers of exchanges of one process with a host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exchanges {
     pub answers: u64,
     pub timeouts: u64,
 }
 
-/// The conclusion from the exchanges during a message's work.
+/// The state of a host, as the exchanges of one message show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostSign {
     Hangs,
@@ -72,8 +77,8 @@ pub enum HostSign {
 }
 
 impl Exchanges {
-    /// A timeout beside answers is no hang: the host of a forge serves all projects, and one slow request must not stop
-    /// their calls. `None`: there was no exchange, or no connection.
+    /// An answer outweighs all timeouts: all projects call the host of a forge, and one slow request must not stop them.
+    /// `None`: there was no exchange, or no connection.
     pub fn sign_since(self, before: Self) -> Option<HostSign> {
         if self.answers > before.answers {
             return Some(HostSign::Answers);
@@ -82,7 +87,7 @@ impl Exchanges {
     }
 }
 
-/// Counts the exchanges of one process, so that a caller sees whether a host hung, however the failure was handled.
+/// Counts the exchanges of one process per host. Use cases map errors in many ways; the counts show each timeout.
 #[derive(Debug, Default)]
 pub struct ExchangeLog(BTreeMap<String, Exchanges>);
 

@@ -18,6 +18,7 @@ mod delayed_call;
 mod dispatch;
 mod ends;
 mod entries;
+mod hanging;
 mod job_lists;
 mod leases;
 mod limits;

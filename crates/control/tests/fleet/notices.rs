@@ -29,7 +29,7 @@ struct Notified {
     secret: Option<SigningSecret>,
 }
 
-fn endpoint_id(id: &str) -> EndpointId {
+pub(crate) fn endpoint_id(id: &str) -> EndpointId {
     EndpointId::new(id).unwrap()
 }
 
@@ -70,7 +70,12 @@ impl Notified {
     }
 }
 
-async fn add(world: &World, id: &EndpointId, kind: EndpointKind, url: &str) -> Result<Option<SigningSecret>, Error> {
+pub(crate) async fn add(
+    world: &World,
+    id: &EndpointId,
+    kind: EndpointKind,
+    url: &str,
+) -> Result<Option<SigningSecret>, Error> {
     let (url, url_secret) = match kind {
         EndpointKind::Webhook => (Some(url.to_owned()), None),
         EndpointKind::Slack => {
@@ -82,7 +87,7 @@ async fn add(world: &World, id: &EndpointId, kind: EndpointKind, url: &str) -> R
     put_endpoint(&world.ctx, ProjectChange::by_operator(&world.project), new).await.map(|(_, secret)| secret)
 }
 
-async fn due(world: &World) -> Vec<Notice> {
+pub(crate) async fn due(world: &World) -> Vec<Notice> {
     let mut notices = Vec::new();
     for shard in 0..SHARDS {
         for (key, at) in world.ctx.store.list_due(shard, 1_000).await.unwrap() {

@@ -15,7 +15,7 @@ use pullyard_domain::job::{ContextFault, JobKind, RevisedPullRequest};
 use pullyard_domain::pull_request::{Note, PullRequestLink, PullRequestState};
 use pullyard_domain::review::{Author, PullRequestSnapshot, RequestedAction, ReviewEvent, ReviewState};
 use pullyard_domain::ticket::{LastJob, LastOutcome};
-use pullyard_domain::wakeup::{EffectMessage, JobWakeup};
+use pullyard_domain::wakeup::{EffectMessage, JobWakeup, QueuedReview};
 
 const NUMBER: u64 = 7;
 
@@ -84,17 +84,7 @@ impl ReviewWorld {
     }
 
     async fn request(&self, review: &str, seen: PullRequestSnapshot, asks: RequestedAction) -> Answer {
-        let event = ReviewEvent {
-            source: Source::Person,
-            delivery: None,
-            review: ReviewId::new(review).unwrap(),
-            asks,
-            author: Author { id: 7, login: "ann".into(), bot: false },
-            submitted_at: seen.updated_at,
-            marked: false,
-            pull_request: seen,
-        };
-        decide_review(&self.world.ctx, &self.reach(), &event).await.unwrap()
+        decide_review(&self.world.ctx, &self.reach(), &new_event(review, seen, asks)).await.unwrap()
     }
 
     fn reach(&self) -> ProjectScope {
@@ -118,6 +108,27 @@ impl ReviewWorld {
         let entry = DeliveryId::for_review(&self.world.project, &self.id, &ReviewId::new(review).unwrap());
         self.world.ctx.store.load_delivery(&entry).await.unwrap().unwrap()
     }
+}
+
+fn new_event(review: &str, seen: PullRequestSnapshot, asks: RequestedAction) -> ReviewEvent {
+    ReviewEvent {
+        source: Source::Person,
+        delivery: None,
+        review: ReviewId::new(review).unwrap(),
+        asks,
+        author: Author { id: 7, login: "ann".into(), bot: false },
+        submitted_at: seen.updated_at,
+        marked: false,
+        pull_request: seen,
+    }
+}
+
+/// Lets the forge of the world's repository rest.
+async fn store_forge_rest(world: &World) -> HostRest {
+    let host = host_of(&world.integration().api_url).unwrap();
+    let rest = HostRest::after_timeout(None, &host, world.ctx.clock.now()).unwrap();
+    assert_applied(world.ctx.store.put_host_rest(&rest).await);
+    rest
 }
 
 #[tokio::test]
@@ -282,9 +293,7 @@ async fn rest_of_a_forge_puts_off_only_a_pending_job() {
     let pending = waiting_reviews(&desk).await;
     let ctx = &desk.world.ctx;
     let ready = desk.world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
-    let host = host_of(&desk.world.integration().api_url).unwrap();
-    let rest = HostRest::after_timeout(None, &host, ctx.clock.now()).unwrap();
-    assert_applied(ctx.store.put_host_rest(&rest).await);
+    let rest = store_forge_rest(&desk.world).await;
     let before = desk.world.load_job(&pending).await.not_before;
     assert!(before < Some(rest.until), "{before:?}");
     for (job, expected) in [(&pending, Some(rest.until)), (&ready.id, ready.not_before)] {
@@ -292,6 +301,17 @@ async fn rest_of_a_forge_puts_off_only_a_pending_job() {
         handle_effect(ctx, EffectMessage::Admit(wakeup)).await.unwrap();
         assert_eq!(desk.world.load_job(job).await.not_before, expected);
     }
+}
+
+#[tokio::test]
+async fn queued_review_is_decided_while_its_forge_rests() {
+    let desk = ReviewWorld::new(World::begin().await).await;
+    desk.set_active_job(&desk.job("first")).await;
+    store_forge_rest(&desk.world).await;
+    let event = new_event("80", desk.pull_request_at(PullRequestState::Open, 1), RequestedAction::Changes {});
+    let queued = QueuedReview { hook: None, projects: vec![desk.world.project.clone()], event };
+    handle_effect(&desk.world.ctx, EffectMessage::Review(Box::new(queued))).await.unwrap();
+    assert_eq!(desk.ledger_entry("80").await.project, desk.world.project);
 }
 
 #[tokio::test]

@@ -101,14 +101,27 @@ impl World {
 
     /// As `pullyard up`, whose tasks are processes of this machine.
     pub(crate) async fn on_one_machine(client: impl HttpClient + 'static) -> Self {
-        Self::begin_with(client, Clock::default(), true).await
+        Self::begin_with(client, Clock::default(), true, loopback()).await
     }
 
     pub(crate) async fn with_clock(client: impl HttpClient + 'static, clock: Clock) -> Self {
-        Self::begin_with(client, clock, false).await
+        Self::begin_with(client, clock, false, loopback()).await
     }
 
-    async fn begin_with(client: impl HttpClient + 'static, clock: Clock, on_one_machine: bool) -> Self {
+    /// Ends each call to a user's address after this time. The clock of the use cases is simulated.
+    pub(crate) async fn with_call_limit(client: impl HttpClient + 'static, limit: Duration) -> Self {
+        let start = Timestamp::from_millis(1_900_000_000_000);
+        let clock = Clock::new_simulated(start, |_| Box::pin(tokio::task::yield_now()));
+        let outbound = pullyard_outbound::Client::with_limit(AllowedRanges::loopback(), limit);
+        Self::begin_with(client, clock, false, outbound).await
+    }
+
+    async fn begin_with(
+        client: impl HttpClient + 'static,
+        clock: Clock,
+        on_one_machine: bool,
+        outbound: pullyard_outbound::Client,
+    ) -> Self {
         let tasks = ecs::Options::new(env!("CARGO_TARGET_TMPDIR").into(), vec![]);
         let aws = Aws::start(Options { data: None, tasks, access: Access::Open }).await.unwrap();
         let meter = Meter::wrap(client);
@@ -131,7 +144,7 @@ impl World {
             objects: Objects::new(&sdk, None, "nobody"),
             forges: Connections::default(),
             forge_tokens: ForgeTokens::default(),
-            outbound: pullyard_outbound::Client::new(AllowedRanges::loopback()),
+            outbound,
             clock,
             key_secret: KEY.into(),
             secret_root: format!("{TABLE}/"),
@@ -352,6 +365,10 @@ impl World {
             now: self.ctx.clock.now(),
         })
     }
+}
+
+fn loopback() -> pullyard_outbound::Client {
+    pullyard_outbound::Client::new(AllowedRanges::loopback())
 }
 
 fn kind(number: usize) -> String {

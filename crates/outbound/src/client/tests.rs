@@ -7,6 +7,7 @@ use futures::stream::{self, StreamExt, once};
 use std::convert::Infallible;
 use std::future::{pending, ready};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 /// Answers each look-up with the next list, and repeats the last one.
 #[derive(Clone, Debug)]
@@ -204,4 +205,28 @@ async fn silent_and_endless_answers_end() {
     let answer = client.send(Request { body: body.clone(), ..request(url("full")) }).await.unwrap();
     assert_eq!(answer.retry_after(), Some(Duration::from_secs(17)));
     assert_eq!(answer.body, body);
+}
+
+#[tokio::test]
+async fn slow_answer_within_the_limit_is_no_timeout() {
+    const { assert!(LIMIT.as_secs() > 14, "docs/notifications.md promises 15 s") };
+    let (arrived, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (reached, released) = (Arc::clone(&arrived), Arc::clone(&answer));
+    let slow = post(move || async move {
+        reached.notify_one();
+        released.notified().await;
+        "ok"
+    });
+    let address = serve(Router::new().route("/", slow)).await;
+    let client = Client::new(AllowedRanges::loopback());
+    let count = || client.exchanges(&address.to_string());
+    let send = client.send(request(client.parse_url(&format!("http://{address}/")).unwrap()));
+    let release = async {
+        arrived.notified().await;
+        assert_eq!(count(), Exchanges::default(), "a call that waits is neither");
+        answer.notify_one();
+    };
+    let (response, ()) = tokio::join!(send, release);
+    assert_eq!(response.unwrap().body, b"ok");
+    assert_eq!(count(), Exchanges { answers: 1, timeouts: 0 });
 }
