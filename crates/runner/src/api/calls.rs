@@ -94,10 +94,13 @@ impl Calls<'_> {
     /// Fetches the attempt's secrets. Forge tokens that expire are new with every call.
     pub(crate) async fn get_credentials(&self) -> Result<Credentials, Stop> {
         let repository = &self.assignment.repository;
+        let denied = || Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() };
         let to_failure = |error: &Error| match error.code() {
             // The forge refuses a token, or the secret is missing. The job did nothing wrong.
-            Some("forge_refused" | "secret_missing") => {
-                Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() }
+            Some("forge_refused" | "secret_missing") => denied(),
+            Some("not_listed") => {
+                self.events.log(error.to_string());
+                denied()
             }
             Some("model_secret_missing") => Failure::ModelSecretMissing { reason: error.to_string() },
             Some("signing_secret_missing") => Failure::SigningFailed { reason: error.to_string() },
@@ -110,7 +113,7 @@ impl Calls<'_> {
                 let api_url = &repository.api_url;
                 self.events
                     .log(format!("The repository uses the runner's token, and the runner has none for {api_url}."));
-                Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() }
+                denied()
             })?;
         }
         let model = credentials.model.iter().map(|model| model.value.as_str());
