@@ -5,7 +5,7 @@ use crate::world::World;
 use pullyard_control::review::{
     ProjectScope, PullRequestChange, decide_review, freeze_reviews, record_pull_request_change,
 };
-use pullyard_control::{Answer, cancel_job, retry_job, settle_ticket, ticket_view};
+use pullyard_control::{Answer, cancel_job, retry_job, set_integration_projects, settle_ticket, ticket_view};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::due::{self, Due};
@@ -299,6 +299,18 @@ async fn failing_admission_backs_off() {
     let waiting = desk.world.load_job(&job).await;
     freeze_reviews(ctx, &job).await.unwrap();
     assert_ne!(desk.world.load_job(&job).await, waiting);
+}
+
+#[tokio::test]
+async fn job_of_a_project_that_left_the_list_fails_unread() {
+    let desk = ReviewWorld::new(World::begin().await).await;
+    let job = desk.review("80", desk.pull_request_at(PullRequestState::Open, 1)).await.job.unwrap();
+    let (ctx, integration) = (&desk.world.ctx, desk.world.integration().id);
+    set_integration_projects(ctx, &integration, Some(&BTreeSet::new())).await.unwrap();
+    freeze_reviews(ctx, &job).await.unwrap();
+    let ended = desk.world.load_job(&job).await;
+    assert_eq!(ended.status, JobStatus::Failed);
+    assert_eq!(ended.failure.map(|failure| failure.code()), Some("context_unavailable"));
 }
 
 #[tokio::test]
