@@ -2,7 +2,10 @@
 
 use super::*;
 use pullyard_control::webhook::{WebhookOutcome, WebhookRequest, receive_webhook};
-use pullyard_control::{Answer, ModelUrls, check_model_key_of_project, load_tracker, look_at_ticket, put_template};
+use pullyard_control::{
+    Answer, LocalAction, ModelUrls, act_on_local_pull_request, check_model_key_of_project, load_local_pull_request,
+    load_tracker, look_at_ticket, put_template,
+};
 use pullyard_domain::agent::key_check::ModelKeyTest;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::hook::{Webhook, WebhookScope};
@@ -189,4 +192,21 @@ async fn deleted_secret_ends_no_job_as_unknown() {
         Err(Error::NoSigningSecret { name, fault }) => assert_eq!((name.as_str(), fault), (KEY, SecretFault::Missing)),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn page_of_an_unlisted_project_shows_and_merges_nothing() {
+    let it = Border::begin().await;
+    let ctx = &it.world.ctx;
+    it.world.connect().await;
+    let (id, repository) = (it.world.integration().id, it.world.repository());
+    let show = async || load_local_pull_request(ctx, &repository, 7).await;
+    let merge = async || act_on_local_pull_request(ctx, &repository, 7, LocalAction::Merge { head: "a".into() }).await;
+    set_integration_projects(ctx, &id, Some(&it.limited)).await.unwrap();
+    assert_eq!(refused(show().await), Named::Integration(id.clone()));
+    assert_eq!(refused(merge().await), Named::Integration(id.clone()));
+    set_integration_projects(ctx, &id, None).await.unwrap();
+    // The person has no token in this world.
+    assert!(matches!(show().await, Err(Error::Cloud(_))));
+    assert!(matches!(merge().await, Err(Error::Cloud(_))));
 }
