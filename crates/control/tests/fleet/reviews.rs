@@ -302,6 +302,20 @@ async fn failing_admission_backs_off() {
 }
 
 #[tokio::test]
+async fn end_of_a_revision_leaves_another_projects_pull_request() {
+    let desk = ReviewWorld::new(World::begin().await).await;
+    let job = desk.review("80", desk.pull_request_at(PullRequestState::Open, 1)).await.job.unwrap();
+    let store = &desk.world.ctx.store;
+    let load = async || store.load_pull_request(&desk.id).await.unwrap().unwrap();
+    let taken = PullRequest { project: ProjectId::new("other").unwrap(), ticket: None, ..load().await };
+    assert_applied(store.update_pull_request(&taken).await);
+    let before = load().await;
+    cancel_job(&desk.world.ctx, &job, "ana", None).await.unwrap();
+    assert_eq!(desk.world.load_job(&job).await.status, JobStatus::Cancelled);
+    assert_eq!(load().await, before);
+}
+
+#[tokio::test]
 async fn job_of_a_project_that_left_the_list_fails_unread() {
     let desk = ReviewWorld::new(World::begin().await).await;
     let job = desk.review("80", desk.pull_request_at(PullRequestState::Open, 1)).await.job.unwrap();
