@@ -215,10 +215,10 @@ mod tests {
     #[test]
     fn gaps_are_searched_in_linear_time() {
         for pattern in [" ", "\n", "\\", "\\\n"] {
-            check(pattern.repeat(4 << 20), &[]);
+            check(pattern.repeat(1 << 20), &[]);
         }
         let encoded = general_purpose::STANDARD.encode("ci:planted-pass");
-        check(format!("Basic{}{encoded}", " ".repeat(4 << 20)), &["planted-pass"]);
+        check(format!("Basic{}{encoded}", " ".repeat(1 << 20)), &["planted-pass"]);
     }
 
     #[test]
