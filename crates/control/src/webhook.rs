@@ -8,6 +8,7 @@ pub(crate) mod verify;
 
 pub use rejected_deliveries::RejectedDeliveries;
 
+use crate::admin::names::check_integration_use;
 use crate::counters::Counter;
 use crate::forge::{forge_client, timeout_error};
 use crate::review::translate::{ReviseComment, WebhookEvent, event_repository, to_pull_request_snapshot, translate};
@@ -20,9 +21,9 @@ use crate::{Answer, Context, Error};
 use data_encoding::HEXLOWER;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
-use pullyard_domain::forge::ForgeKind;
+use pullyard_domain::forge::{ForgeKind, Integration};
 use pullyard_domain::hook::Webhook;
-use pullyard_domain::id::{DeliveryId, EventId, HookName, IntegrationId, RepositoryName};
+use pullyard_domain::id::{DeliveryId, EventId, HookName, ProjectId, RepositoryName};
 use pullyard_domain::project::Repository;
 use pullyard_domain::review::PullRequestSnapshot;
 use pullyard_domain::text::truncate;
@@ -111,13 +112,13 @@ async fn decide_event(
         }
         WebhookEvent::Review(event) => Box::pin(decide_or_queue(ctx, &scope, &event)).await?,
         WebhookEvent::Comment(command) => {
-            let Some(connected) = load_connected_repository(ctx, &scope, &hook.integration, command.repository).await?
-            else {
+            let integration = ctx.load_integration(&hook.integration).await?;
+            let connected = load_connected_repository(ctx, &scope, &integration, command.repository).await?;
+            let Some(connected) = connected else {
                 let repo = command.repository_name.clone();
                 let reason = Reason::RepositoryNotIntegrated { repo, project: hook.home.clone() };
                 return record_delivery(ctx, hook, call, reason, None).await.map(WebhookOutcome::Decided);
             };
-            let integration = ctx.load_integration(&hook.integration).await?;
             let lookup = async {
                 let forge = forge_client(ctx, &integration, &connected).await?;
                 Ok::<_, Error>(forge.pull_request(connected.name.as_str(), command.number).await?)
@@ -191,32 +192,41 @@ async fn wake_looks(
     Ok(count)
 }
 
+/// The repository in the first project that connects it and may use the integration.
 async fn load_connected_repository(
     ctx: &Context,
     scope: &ProjectScope,
-    integration: &IntegrationId,
+    integration: &Integration,
     repository: u64,
 ) -> Result<Option<Repository>, Error> {
     for project in scope.projects() {
-        if let Some(stored) = ctx.store.load_repository(project, integration, repository).await? {
+        // The comment may be for another project, which may use the integration.
+        if check_integration_use(integration, project).is_ok()
+            && let Some(stored) = ctx.store.load_repository(project, &integration.id, repository).await?
+        {
             return Ok(Some(stored));
         }
     }
     Ok(None)
 }
 
-/// The hook's project and, for a shared hook, all projects that connect the event's repository.
+/// The hook's project and, for a shared hook, all projects that connect the event's repository. Those that may use the
+/// integration come first.
 async fn load_project_scope(ctx: &Context, hook: &Webhook, repository: Option<u64>) -> Result<ProjectScope, Error> {
     let connections = match repository.filter(|_| hook.is_shared()) {
         Some(id) => ctx.store.list_connections(&hook.integration, id).await?,
         None => Vec::new(),
     };
-    let projects = connections.into_iter().map(|repository| repository.project);
-    Ok(ProjectScope {
-        hook: Some(hook.name.clone()),
-        main_project: hook.home.clone(),
-        others: projects.filter(|project| *project != hook.home).collect(),
-    })
+    let others = connections.into_iter().map(|repository| repository.project).filter(|project| *project != hook.home);
+    let mut projects: Vec<ProjectId> = others.collect();
+    projects.insert(0, hook.home.clone());
+    if projects.len() > 1 {
+        let integration = ctx.load_integration(&hook.integration).await?;
+        // An event without a ticket goes to the first project. One that may not use the integration would lose it.
+        projects.sort_by_key(|project| check_integration_use(&integration, project).is_err());
+    }
+    let scope = ProjectScope::from_projects(Some(hook.name.clone()), projects);
+    scope.ok_or_else(|| Error::Inconsistent(format!("the webhook {} has no project", hook.name)))
 }
 
 /// Refuses a delivery of a repository's hook about another repository, which the hook's secret does not authorise.

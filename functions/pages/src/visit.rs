@@ -180,12 +180,12 @@ impl PageContext {
         if self.visitor.may_administer() { Ok(()) } else { Err(Fault::not_allowed(action)) }
     }
 
-    /// As [`Self::check_admin`], for what belongs to the whole deployment.
     /// A change of this project by the visitor.
     pub(crate) fn change_of<'a>(&'a self, project: &'a ProjectId) -> ProjectChange<'a> {
         ProjectChange { project, caller: self.visitor.projects() }
     }
 
+    /// As [`Self::check_admin`], for what belongs to the whole deployment.
     pub(crate) fn check_operator(&self, action: &str) -> Result<(), Fault> {
         if self.visitor.may_operate() { Ok(()) } else { Err(Fault::not_allowed(action)) }
     }

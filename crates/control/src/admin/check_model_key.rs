@@ -1,11 +1,13 @@
 //! Tests whether a model's provider accepts a key.
 
+use crate::admin::names::check_secret_use;
 use crate::admin::secrets::check_secret_kind;
 use crate::forge::endpoint;
 use crate::{Context, Error};
 use pullyard_domain::agent::key_check::ModelKeyTest;
-use pullyard_domain::agent::{ModelKey, ModelSecrets, Provider};
-use pullyard_domain::id::SecretName;
+use pullyard_domain::agent::{ModelKey, Provider};
+use pullyard_domain::id::{ProjectId, SecretName};
+use pullyard_domain::project::Project;
 use pullyard_domain::secret::SecretKind;
 use pullyard_forge::{Error as Refusal, Token};
 
@@ -45,14 +47,15 @@ pub async fn check_model_key(ctx: &Context, urls: &ModelUrls, kind: ModelKey, ke
     }
 }
 
-/// Tests the key in a secret of jobs. Errors: `Invalid` for another secret; `Cloud`.
+/// Tests the key in a secret of the project's jobs. Errors: `Invalid` for another secret; `NotListed`; `Cloud`.
 pub async fn check_stored_model_key(
     ctx: &Context,
     urls: &ModelUrls,
-    kind: ModelKey,
-    secret: &str,
+    project: &ProjectId,
+    (kind, secret): (ModelKey, &str),
 ) -> Result<ModelKeyTest, Error> {
     check_secret_kind(ctx, SecretKind::Job, secret, "/secret")?;
+    check_secret_use(ctx, project, &[secret]).await?;
     if !kind.spec().is_testable {
         return Ok(ModelKeyTest::Untestable);
     }
@@ -60,15 +63,16 @@ pub async fn check_stored_model_key(
     Ok(check_model_key(ctx, urls, kind, key.trim()).await)
 }
 
-/// Tests one of a project's model keys, which determine the provider. Errors: `NotFound` for another secret; `Cloud`.
+/// Tests one of a project's model keys, which determine the provider.
+/// Errors: `NotFound` for another secret; `NotListed`; `Cloud`.
 pub async fn check_model_key_of_project(
     ctx: &Context,
     urls: &ModelUrls,
-    keys: &ModelSecrets,
+    project: &Project,
     name: &SecretName,
 ) -> Result<ModelKeyTest, Error> {
-    let key = keys.iter().find(|(_, secret)| secret.rsplit('/').next() == Some(name.as_str()));
-    let absent = || Error::not_found("model key of the project in the secret", name);
-    let (kind, secret) = key.ok_or_else(absent)?;
-    check_stored_model_key(ctx, urls, kind, secret).await
+    let mut keys = project.settings.model_secrets.iter();
+    let key = keys.find(|(_, secret)| secret.rsplit('/').next() == Some(name.as_str()));
+    let key = key.ok_or_else(|| Error::not_found("model key of the project in the secret", name))?;
+    check_stored_model_key(ctx, urls, &project.id, key).await
 }

@@ -201,6 +201,8 @@ async fn load_changed_pull_request(
     let linked = load_linked_pull_request(ctx, ended).await?;
     // The pull request is older than the job, so it exists even if the job has no result.
     let stored = if linked.is_some() { linked } else { ctx.store.load_pull_request(&id).await? };
+    // Another project may have linked it since.
+    let stored = stored.filter(|stored| stored.project == ended.project);
     Ok(stored.map(|stored| pull_request_after_revision(ended, &stored)))
 }
 

@@ -231,6 +231,8 @@ fn classify_read_error(job: &Job, error: ReadError, now: Timestamp) -> Result<Re
         ReadError::Failed(Error::Cloud(error)) => {
             ReadResult::Retry(ContextFault::Away { reason: format_error_chain(&error) })
         }
+        // A repeat changes nothing until the project is listed.
+        ReadError::Failed(Error::NotListed { .. }) => ReadResult::Unavailable,
         ReadError::Failed(error) => return Err(error),
     })
 }

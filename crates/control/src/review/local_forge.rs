@@ -1,12 +1,12 @@
 //! A pull request of the local forge: its content for a page, and its user's reviews, merges and closes.
 
+use crate::admin::names::check_integration_use;
 use crate::forge::forge_client_with_secret;
 use crate::poll::compare_pull_request;
 use crate::{Context, Error, LOCAL_FORGE};
 use pullyard_domain::forge::Integration;
-use pullyard_domain::id::{IntegrationId, RepositoryName};
+use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::Repository;
-use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::secret::LOCAL_PERSON_SECRET;
 use pullyard_forge::{
     Comment, Error as ForgeError, Forge, NewReview, NewState, PullRequest, PullRequestDetails, Review, ReviewComment,
@@ -32,23 +32,26 @@ pub struct LocalPullRequest {
     pub diff: Result<String, String>,
 }
 
-async fn person_client(ctx: &Context, integration: &Integration) -> Result<Forge, Error> {
+/// Errors: `NotListed`.
+async fn person_client(ctx: &Context, integration: &Integration, project: &ProjectId) -> Result<Forge, Error> {
+    check_integration_use(integration, project)?;
     forge_client_with_secret(ctx, integration.kind, &integration.api_url, LOCAL_PERSON_SECRET).await
 }
 
-/// Errors: `NotFound` for an unknown number, and if another repository has the name now; `Forge`.
+/// Errors: `NotFound` for an unknown number, and if another repository has the name now; `NotListed`; `Forge`.
 pub async fn load_local_pull_request(
     ctx: &Context,
-    id: &PullRequestId,
-    name: &RepositoryName,
+    repository: &Repository,
+    number: u64,
 ) -> Result<LocalPullRequest, Error> {
-    let forge = person_client(ctx, &ctx.load_integration(&id.integration).await?).await?;
-    let (name, number) = (name.as_str(), id.number);
+    let integration = ctx.load_integration(&repository.integration).await?;
+    let forge = person_client(ctx, &integration, &repository.project).await?;
+    let name = repository.name.as_str();
     let pull_request = match forge.pull_request(name, number).await {
         Err(ForgeError::NotFound { .. }) => return Err(Error::not_found("pull request", number)),
         pull_request => pull_request?,
     };
-    if pull_request.base_repository.as_ref().is_none_or(|base| base.id != id.repository) {
+    if pull_request.base_repository.as_ref().is_none_or(|base| base.id != repository.id) {
         return Err(Error::not_found("pull request", number));
     }
     Ok(LocalPullRequest {
@@ -91,7 +94,7 @@ pub async fn act_on_local_pull_request(
     action: LocalAction,
 ) -> Result<ActionOutcome, Error> {
     let integration = ctx.load_integration(&repository.integration).await?;
-    let forge = person_client(ctx, &integration).await?;
+    let forge = person_client(ctx, &integration, &repository.project).await?;
     let name = repository.name.as_str();
     let written = match action {
         LocalAction::Review(new) => send_review(&forge, name, number, new).await,

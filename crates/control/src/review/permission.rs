@@ -1,5 +1,6 @@
 //! Checks at the forge whether an account may start jobs for a repository, and caches the answer.
 
+use crate::admin::names::check_integration_use;
 use crate::forge::forge_client;
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
@@ -28,7 +29,7 @@ pub struct PermissionCache {
 }
 
 /// Takes a few seconds at most. Caches answers, but not failures.
-/// Errors: `Forge` if it did not answer; `Cloud` if its token could not be read.
+/// Errors: `NotListed`; `Forge` if it did not answer; `Cloud` if its token could not be read.
 pub(crate) async fn get_permission(
     ctx: &Context,
     integration: &Integration,
@@ -36,6 +37,8 @@ pub(crate) async fn get_permission(
     number: u64,
     author: &Author,
 ) -> Result<Permission, Error> {
+    // First, because the cached answer may be another project's.
+    check_integration_use(integration, &repository.project)?;
     let of = integration.kind.spec().permission_per_pull_request.then_some(number);
     let question = (integration.id.clone(), repository.id, of, author.id);
     let slot = {

@@ -51,7 +51,10 @@ async fn load_event(ctx: &Context, stored: &PullRequest) -> Result<Option<Review
     if project.settings.review.when == ReviewWhen::Asked {
         return Ok(None);
     }
-    let forge = forge_client(ctx, &integration, &repository).await?;
+    let forge = match forge_client(ctx, &integration, &repository).await {
+        Err(Error::NotListed { .. }) => return Ok(None),
+        forge => forge?,
+    };
     let pull_request = match forge.pull_request(repository.name.as_str(), id.number).await {
         Ok(pull_request) if pull_request.draft => return Ok(None),
         Ok(pull_request) => pull_request,

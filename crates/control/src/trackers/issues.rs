@@ -49,7 +49,8 @@ pub(crate) async fn has_issues_as_tickets(
 }
 
 impl IssueTicket {
-    /// Errors: `NotFound` unless the project connects the repository through this integration.
+    /// Errors: `NotFound` unless the project connects the repository through this integration; `TicketBusy` while the
+    /// integration does not list the project.
     pub(crate) async fn connect(
         ctx: &Context,
         connection: &Tracker,
@@ -68,6 +69,8 @@ impl IssueTicket {
         };
         let found = load.await.map_err(|error| match error {
             Error::Forge(error) => to_tool_error(&error),
+            // Of this ticket: the connection works for the projects that may use it.
+            Error::NotListed { .. } => ToolError::TicketBusy { reason: "the integration does not list the project" },
             error => ToolError::Unreachable { reason: error.to_string() },
         })?;
         let (client, repository) = found.ok_or(ToolError::NotFound)?;

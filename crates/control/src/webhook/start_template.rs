@@ -57,7 +57,13 @@ pub(super) async fn decide_start(
     }
     let author = Author { id: sender.id, login: sender.login, bot: sender.is_bot };
     // After an error the forge lists the delivery as failed, so that a user can redeliver it.
-    if get_permission(ctx, &integration, &connected, 0, &author).await? != Permission::Write {
+    let permission = match get_permission(ctx, &integration, &connected, 0, &author).await {
+        Err(Error::NotListed { refusal: unlisted, .. }) => {
+            return Ok(refusal(template, &PlanFault::new("", unlisted.sentence().trim_end_matches('.'))));
+        }
+        permission => permission?,
+    };
+    if permission != Permission::Write {
         return Ok(Reason::AuthorNotPermitted { author: author.login, repo: connected.name });
     }
     let declared = facts.into_iter().filter(|(name, _)| plan.parameters.contains_key(name));

@@ -1,5 +1,7 @@
 //! Names of secrets and integrations: stored by tokens of some projects, and used by projects that a list leaves out.
 
+mod unlisted;
+
 use crate::delayed_call::DelayedCall;
 use crate::prelude::*;
 use crate::world::World;

@@ -5,7 +5,9 @@ use crate::world::World;
 use pullyard_control::review::{
     ProjectScope, PullRequestChange, decide_review, freeze_reviews, record_pull_request_change,
 };
-use pullyard_control::{Answer, cancel_job, handle_effect, retry_job, settle_ticket, ticket_view};
+use pullyard_control::{
+    Answer, cancel_job, handle_effect, retry_job, set_integration_projects, settle_ticket, ticket_view,
+};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::due::{self, Due};
@@ -339,6 +341,32 @@ async fn failing_admission_backs_off() {
     let waiting = desk.world.load_job(&job).await;
     freeze_reviews(ctx, &job).await.unwrap();
     assert_ne!(desk.world.load_job(&job).await, waiting);
+}
+
+#[tokio::test]
+async fn end_of_a_revision_leaves_another_projects_pull_request() {
+    let desk = ReviewWorld::new(World::begin().await).await;
+    let job = desk.review("80", desk.pull_request_at(PullRequestState::Open, 1)).await.job.unwrap();
+    let store = &desk.world.ctx.store;
+    let load = async || store.load_pull_request(&desk.id).await.unwrap().unwrap();
+    let taken = PullRequest { project: ProjectId::new("other").unwrap(), ticket: None, ..load().await };
+    assert_applied(store.update_pull_request(&taken).await);
+    let before = load().await;
+    cancel_job(&desk.world.ctx, &job, "ana", None).await.unwrap();
+    assert_eq!(desk.world.load_job(&job).await.status, JobStatus::Cancelled);
+    assert_eq!(load().await, before);
+}
+
+#[tokio::test]
+async fn job_of_a_project_that_left_the_list_fails_unread() {
+    let desk = ReviewWorld::new(World::begin().await).await;
+    let job = desk.review("80", desk.pull_request_at(PullRequestState::Open, 1)).await.job.unwrap();
+    let (ctx, integration) = (&desk.world.ctx, desk.world.integration().id);
+    set_integration_projects(ctx, &integration, Some(&BTreeSet::new())).await.unwrap();
+    freeze_reviews(ctx, &job).await.unwrap();
+    let ended = desk.world.load_job(&job).await;
+    assert_eq!(ended.status, JobStatus::Failed);
+    assert_eq!(ended.failure.map(|failure| failure.code()), Some("context_unavailable"));
 }
 
 #[tokio::test]

@@ -94,15 +94,20 @@ impl Calls<'_> {
     /// Fetches the attempt's secrets. Forge tokens that expire are new with every call.
     pub(crate) async fn get_credentials(&self) -> Result<Credentials, Stop> {
         let repository = &self.assignment.repository;
+        let denied = |reason: String| {
+            let (forge, repo) = (repository.forge_name(), repository.name.clone());
+            Failure::SourceDenied { forge, repo, reason: Quoted(Some(reason)) }
+        };
+        let detail = |error: &Error| match error {
+            Error::Problem(problem) => problem.detail.clone(),
+            other => other.to_string(),
+        };
         let to_failure = |error: &Error| match error.code() {
             // The forge refuses a token, or the secret is missing. The job did nothing wrong.
-            Some("forge_refused" | "secret_missing") => {
-                let (forge, repo) = (repository.forge_name(), repository.name.clone());
-                let reason = Quoted(Some(match error {
-                    Error::Problem(problem) => problem.detail.clone(),
-                    other => other.to_string(),
-                }));
-                Failure::SourceDenied { forge, repo, reason }
+            Some("forge_refused" | "secret_missing") => denied(detail(error)),
+            Some("not_listed") => {
+                self.events.log(error.to_string());
+                denied(detail(error))
             }
             Some("model_secret_missing") => Failure::ModelSecretMissing { reason: error.to_string() },
             Some("signing_secret_missing") => Failure::SigningFailed { reason: error.to_string() },
@@ -115,8 +120,7 @@ impl Calls<'_> {
                 let api_url = &repository.api_url;
                 self.events
                     .log(format!("The repository uses the runner's token, and the runner has none for {api_url}."));
-                let reason = Quoted(Some(format!("the runner has no token for {api_url}")));
-                Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone(), reason }
+                denied(format!("the runner has no token for {api_url}"))
             })?;
         }
         let model = credentials.model.iter().map(|model| model.value.as_str());

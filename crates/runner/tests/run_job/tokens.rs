@@ -67,9 +67,11 @@ async fn superseded_or_terminated_attempt_revokes_its_token() {
 
 #[tokio::test]
 async fn refused_token_fails_as_source_denied() {
-    let (world, _gate) = world_with_token_gate("true", &[]).await;
-    world.api.change_script(|script| script.refuse("credentials", 422, "forge_refused"));
-    assert_eq!(world.fails().await, "source_denied");
+    for (status, code) in [(422, "forge_refused"), (422, "secret_missing"), (403, "not_listed")] {
+        let (world, _gate) = world_with_token_gate("true", &[]).await;
+        world.api.change_script(|script| script.refuse("credentials", status, code));
+        assert_eq!(world.fails().await, "source_denied", "{code}");
+    }
 }
 
 #[tokio::test]

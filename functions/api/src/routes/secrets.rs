@@ -76,8 +76,7 @@ pub(crate) async fn test(
     StrictJson(request): StrictJson<TestSecret>,
 ) -> Result<Json<SecretTest>, Problem> {
     let project = load_project(&caller.ctx, &request.project).await?;
-    let result =
-        control::check_model_key_of_project(&caller.ctx, &urls, &project.settings.model_secrets, &name).await?;
+    let result = control::check_model_key_of_project(&caller.ctx, &urls, &project, &name).await?;
     let works = result == ModelKeyTest::Accepted;
     Ok(Json(SecretTest { works, result, sentence: result.sentence().into(), help: result.help().into() }))
 }

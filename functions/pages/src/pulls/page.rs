@@ -146,8 +146,9 @@ pub(super) async fn render(
     fault: Option<Fault>,
 ) -> Result<Response, Fault> {
     let Subject { id, project, linked, .. } = subject;
-    let name = &subject.repository()?.name;
-    let pull = match control::load_local_pull_request(&visit.ctx, id, name).await {
+    let repository = subject.repository()?;
+    let name = &repository.name;
+    let pull = match control::load_local_pull_request(&visit.ctx, repository, id.number).await {
         Err(Error::NotFound { .. }) => return Err(missing(id)),
         pull => pull?,
     };

@@ -149,8 +149,8 @@ async fn show(
     let project = visit.load_selected_project(query.project.clone()).await?;
     let test = match (&query.test, &project) {
         (Some(name), Some(project)) => {
-            let (urls, keys) = (model_urls(machine.as_ref()), &project.settings.model_secrets);
-            Some(control::check_model_key_of_project(&visit.ctx, &urls, keys, name).await.map_err(explain)?)
+            let urls = model_urls(machine.as_ref());
+            Some(control::check_model_key_of_project(&visit.ctx, &urls, project, name).await.map_err(explain)?)
         }
         _ => None,
     };

@@ -75,8 +75,13 @@ impl TokenSearch {
         let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
         let mut from = 0;
         for run in bytes.split(|byte| !is_base64(byte)) {
-            let before = bytes.get(..from).unwrap_or_default().trim_ascii_end();
+            let start = from;
             from += run.len() + 1;
+            // Else each byte of a long gap would read the gap again.
+            if run.is_empty() {
+                continue;
+            }
+            let before = bytes.get(..start).unwrap_or_default().trim_ascii_end();
             let is_basic =
                 before.get(before.len().saturating_sub(5)..).is_some_and(|end| end.eq_ignore_ascii_case(b"basic"));
             // Most long words are no base64, and decoding each would be slow.
@@ -204,6 +209,16 @@ mod tests {
             format!("Authorization: Basic {}", general_purpose::STANDARD.encode("ci:planted-pass")),
             &["planted-pass"],
         );
+    }
+
+    /// Hours if each byte reads all bytes before it.
+    #[test]
+    fn gaps_are_searched_in_linear_time() {
+        for pattern in [" ", "\n", "\\", "\\\n"] {
+            check(pattern.repeat(1 << 20), &[]);
+        }
+        let encoded = general_purpose::STANDARD.encode("ci:planted-pass");
+        check(format!("Basic{}{encoded}", " ".repeat(1 << 20)), &["planted-pass"]);
     }
 
     #[test]

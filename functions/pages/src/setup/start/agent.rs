@@ -9,9 +9,10 @@ use pullyard_control::{IfConnected, RepositorySettings};
 use pullyard_domain::agent::key_check::ModelKeyTest;
 use pullyard_domain::agent::{Agent, COMMAND, KeyForm, ModelKey, PROJECT};
 use pullyard_domain::id::SecretName;
+use pullyard_domain::naming::may_use;
 use pullyard_domain::project::{Repository, Settings};
 use pullyard_domain::secret::{SecretKind, token_fault};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const MAX_PROJECTS: i32 = 20;
 
@@ -70,7 +71,7 @@ async fn choose_agent(
         Some(key) => Some(store_key(visit, machine, project, &mut settings, (&form.kind, &key)).await?),
         None => {
             if !form.stored.is_empty() {
-                use_stored_key(visit, &mut settings, form).await?;
+                use_stored_key(visit, &project.id, &mut settings, form).await?;
             }
             None
         }
@@ -118,11 +119,12 @@ async fn store_key(
 /// Two projects may name one secret as keys of different kinds; the chosen agent decides.
 async fn use_stored_key(
     visit: &PageContext,
+    project: &ProjectId,
     settings: &mut Settings,
     AgentForm { agent, stored, .. }: &AgentForm,
 ) -> Result<(), Fault> {
     visit.check_all_projects()?;
-    let mut keys = list_keys(visit).await?.into_iter();
+    let mut keys = list_keys(visit, project).await?.into_iter();
     let (kind, secret) = keys
         .find(|(kind, secret)| secret == stored && kind.supports_capability(agent))
         .ok_or_else(|| Fault::of_field("stored key", "choose one of the list"))?;
@@ -130,21 +132,25 @@ async fn use_stored_key(
     Ok(())
 }
 
-/// Keys of other projects; none if the project has its own.
+/// Keys of other projects that the project may use; none if the project has its own.
 pub(super) async fn list_stored_keys(visit: &PageContext, facts: &Facts) -> Result<Vec<(ModelKey, String)>, Fault> {
     match facts.project.settings.model_secrets.iter().next() {
         Some(_) => Ok(Vec::new()),
-        None => list_keys(visit).await,
+        None => list_keys(visit, &facts.project.id).await,
     }
 }
 
-async fn list_keys(visit: &PageContext) -> Result<Vec<(ModelKey, String)>, Fault> {
+async fn list_keys(visit: &PageContext, project: &ProjectId) -> Result<Vec<(ModelKey, String)>, Fault> {
     let (ids, _) = visit.ctx.store.list_project_ids(None, MAX_PROJECTS).await.map_err(Error::from)?;
     let mut keys = BTreeSet::new();
     for project in control::load_readable_projects(&visit.ctx, &ids).await? {
         let secrets = project.settings.model_secrets;
         keys.extend(secrets.iter().map(|(kind, secret)| (secret.to_owned(), kind)));
     }
+    let names: BTreeSet<&str> = keys.iter().map(|(secret, _)| secret.as_str()).collect();
+    let lists = control::list_secret_projects(&visit.ctx, names.into_iter()).await?;
+    let lists: BTreeMap<_, _> = lists.into_iter().collect();
+    keys.retain(|(secret, _)| may_use(lists.get(secret), project));
     Ok(keys.into_iter().map(|(secret, kind)| (kind, secret)).collect())
 }
 
@@ -159,10 +165,11 @@ pub(super) async fn test_key(
     let capability = &facts.agent.capability;
     let mut keys: Vec<_> = facts.project.settings.model_secrets.iter().collect();
     keys.retain(|(kind, _)| kind.supports_capability(capability));
-    let Some((kind, secret)) = keys.iter().find(|(kind, _)| kind.spec().is_testable).or(keys.first()) else {
+    let Some(key) = keys.iter().find(|(kind, _)| kind.spec().is_testable).or(keys.first()) else {
         return Ok(None);
     };
-    Ok(Some(control::check_stored_model_key(&visit.ctx, &model_urls(machine), *kind, secret).await?))
+    let (urls, project) = (model_urls(machine), &facts.project.id);
+    Ok(Some(control::check_stored_model_key(&visit.ctx, &urls, project, *key).await?))
 }
 
 async fn set_repository_agent(visit: &PageContext, repository: &Repository, agent: Agent) -> Result<(), Fault> {
