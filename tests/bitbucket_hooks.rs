@@ -305,7 +305,7 @@ async fn rename_is_recorded_and_a_deletion_is_confirmed_by_the_forge() {
     assert!(world.is_gone().await);
 }
 
-/// Bitbucket does not redirect from a former name, and the time of a delivery is not signed.
+/// The forge does not know the former name, and the time of a delivery is not signed.
 #[tokio::test(flavor = "multi_thread")]
 async fn delivery_with_an_unknown_former_name_deletes_no_repository() {
     let world = World::new().await;

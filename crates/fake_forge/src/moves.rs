@@ -1,4 +1,4 @@
-//! Renames and deletes repositories. An old name redirects to the new one in REST and git, as on GitHub.
+//! Renames and deletes repositories. An old name redirects to the new one in REST and git, as on GitHub and Bitbucket.
 
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use crate::{FakeForge, bitbucket};
 
 const REPOSITORIES: &str = "/api/v3/repositories/";
+const BITBUCKET_REPOSITORIES: &str = "/2.0/repositories/";
 
 fn storage(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.to_owned();
@@ -88,7 +89,11 @@ pub(crate) async fn redirect(State(shared): State<Arc<Shared>>, mut request: Req
         }
         return next.run(request).await;
     }
-    match redirection(&shared, request.method(), &path).await {
+    let redirection = match path.strip_prefix(BITBUCKET_REPOSITORIES) {
+        Some(rest) => bitbucket_redirection(&shared, rest).await,
+        None => redirection(&shared, request.method(), &path).await,
+    };
+    match redirection {
         Some(response) => response,
         None => next.run(request).await,
     }
@@ -96,6 +101,18 @@ pub(crate) async fn redirect(State(shared): State<Arc<Shared>>, mut request: Req
 
 fn split_segment(path: &str) -> (&str, &str) {
     path.split_at(path.find(['/', '?']).unwrap_or(path.len()))
+}
+
+/// Reads and writes are redirected alike.
+async fn bitbucket_redirection(shared: &Shared, path: &str) -> Option<Response> {
+    let (workspace, slug) = split_segment(path);
+    let (slug, rest) = split_segment(slug.strip_prefix('/')?);
+    let id =
+        shared.extension::<FakeForge>()?.moved().get(&format!("{workspace}/{slug}").to_ascii_lowercase()).copied()?;
+    let entry = shared.repositories.by_id(id).await?;
+    let url = format!("{}{BITBUCKET_REPOSITORIES}{}{rest}", shared.url, entry.full_name());
+    let location = HeaderValue::from_str(&url).ok()?;
+    Some((StatusCode::MOVED_PERMANENTLY, [(LOCATION, location)]).into_response())
 }
 
 async fn redirection(shared: &Shared, method: &Method, path: &str) -> Option<Response> {

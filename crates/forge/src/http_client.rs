@@ -7,11 +7,12 @@ use reqwest::{
     header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, USER_AGENT},
     redirect,
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::{sleep, timeout};
 
 use crate::{
     Connections, Endpoint, Error, Token,
+    names::RepositoryName,
     rate_limit::{is_content_limit, is_rate_limit, retry_after},
     retry,
     stand_in::{Exchange, StandIn},
@@ -63,6 +64,11 @@ impl RetryPolicy {
             Self::Short => SHORT_TIMEOUT,
         }
     }
+}
+
+#[derive(Deserialize)]
+struct RenamedRepository {
+    full_name: String,
 }
 
 #[derive(Clone)]
@@ -303,20 +309,44 @@ impl<C: ForgeApi> Client<C> {
                 _ => return self.read_body(response, secrets).await,
             };
             let status = response.status();
-            // A renamed repository redirects reads with 301 and writes with 307. Only 307 and 308 repeat a write.
+            // GitHub redirects writes to a renamed repository with 307, Bitbucket with 301, after which a client may send
+            // a GET to the target. So only 307 and 308 repeat a write at the target.
             let is_followed = method == Method::GET
                 || matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
             let target = target.to_str().ok().and_then(|target| address.join(target).ok());
             address = match target {
-                _ if !is_followed => Err("it redirects; was the repository renamed?"),
                 _ if redirects == MAX_REDIRECTS => Err("it redirects in circles"),
                 // Never send the token to another host.
-                Some(target) if target.origin() == self.api_url.origin() => Ok(target),
+                Some(target) if target.origin() == self.api_url.origin() => match is_followed {
+                    true => Ok(target),
+                    false => {
+                        Box::pin(self.find_renamed(&address)).await?.ok_or("it redirects; was the repository renamed?")
+                    }
+                },
                 _ => Err("it redirects to another host"),
             }
             .map_err(|message| unexpected_status_error(status, message))?;
             redirects += 1;
         }
+    }
+
+    /// The address below the present name of its repository; `None` if this is its name.
+    async fn find_renamed(&self, address: &Url) -> Result<Option<Url>, Error> {
+        let root = self.api_url.path().trim_end_matches('/');
+        let path: Vec<&str> = address.path().strip_prefix(root).unwrap_or_default().splitn(5, '/').collect();
+        let [_, collection @ ("repos" | "repositories"), owner, name, rest @ ..] = &path[..] else {
+            return Ok(None);
+        };
+        let answer = self.exchange(Method::GET, self.url(&[collection, owner, name]), None).await?;
+        let answer = self.check_status(answer, &format!("{owner}/{name}"))?;
+        let RenamedRepository { full_name } = self.parse(&answer)?;
+        let RepositoryName { owner: new_owner, name: new_name } = RepositoryName::parse(&full_name)?;
+        if (new_owner, new_name) == (*owner, *name) {
+            return Ok(None);
+        }
+        let mut renamed = address.clone();
+        renamed.set_path(&[&[root, collection, new_owner, new_name], rest].concat().join("/"));
+        Ok(Some(renamed))
     }
 
     async fn exchange_with(

@@ -49,7 +49,7 @@ impl Caller {
     }
 }
 
-/// Finds by slug or by UUID; Bitbucket ignores the workspace for a UUID. Old names are not redirected.
+/// Finds by slug or by UUID; Bitbucket ignores the workspace for a UUID.
 async fn find(shared: &Shared, workspace: &str, slug: &str) -> Option<Arc<RepositoryEntry>> {
     if !slug.starts_with('{') {
         return shared.repositories.find(workspace, slug).await;

@@ -6,7 +6,7 @@ use crate::world::{TOKEN, World, call_api, git_as, new_pull_request};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::pull_request::MergeMethod;
-use pullyard_forge::{Bitbucket, Error, ErrorKind, GitLogin, PullRequestState, git_login};
+use pullyard_forge::{Bitbucket, CommitState, CommitStatus, Error, ErrorKind, GitLogin, PullRequestState, git_login};
 use pullyard_local_forge::{AccountKind, Role, User};
 
 const ANNS_TOKEN: &str = "ATCTT3x-ann";
@@ -64,6 +64,30 @@ async fn branch_is_found_by_its_whole_name() {
     for (branch, exists) in [("main", true), ("feature/a", true), ("feature", false), ("feature/a/b", false)] {
         assert_eq!(forge.has_branch(REPOSITORY, branch).await, Ok(exists), "{branch}");
     }
+}
+
+#[tokio::test]
+async fn renamed_repository_is_read_and_written_by_its_old_name() {
+    let world = World::new().await;
+    let clone = world.clone("old-name").await;
+    for branch in ["feature/a", "feature/b"] {
+        world.push_branch(branch).await;
+    }
+    let forge = bitbucket(&world, TOKEN);
+    let before = forge.create_pull_request(REPOSITORY, &new_pull_request("feature/a")).await.unwrap();
+    world.demo.rename_repository(REPOSITORY, "acme/shop", "pullyard-bot").await.unwrap();
+    assert_eq!(forge.repository(REPOSITORY).await.unwrap().full_name, "acme/shop");
+    forge.edit_pull_request_text(REPOSITORY, before.number, "New.").await.unwrap();
+    assert_eq!(forge.pull_request_text("acme/shop", before.number).await.unwrap(), "New.");
+    let opened = forge.find_or_create_pull_request(REPOSITORY, &new_pull_request("feature/b")).await.unwrap();
+    assert!(opened.url.contains("acme/shop"), "{}", opened.url);
+    let created = forge.create_comment(REPOSITORY, before.number, "Started.").await.unwrap();
+    forge.edit_comment(REPOSITORY, before.number, created.id, "Done.").await.unwrap();
+    assert_eq!(forge.issue_comments("acme/shop", before.number).await.unwrap().items[0].body, "Done.");
+    let (context, description) = ("pullyard".to_owned(), "Revised as asked.".to_owned());
+    let status = CommitStatus { state: CommitState::Success, context, description, target_url: None, branch: None };
+    forge.set_status(REPOSITORY, &before.head_sha, &status).await.unwrap();
+    assert_success(&clone.git(&["push", "-q", "origin", "HEAD:refs/heads/pushed"]).await);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::prelude::*;
 use axum::{Json, Router, http::HeaderMap, serve::ListenerExt};
 use pullyard_forge::{Connections, Error};
 
-use crate::scripted_forge::{ScriptLine, ScriptedExchange};
+use crate::scripted_forge::{ScriptLine, ScriptedExchange, ok};
 use crate::world::{REPOSITORY, TOKEN, forge_at, new_pull_request};
 
 fn user() -> ScriptLine {
@@ -125,10 +125,44 @@ async fn write_to_a_renamed_repository_is_repeated() {
 }
 
 #[tokio::test]
-async fn write_is_not_repeated_after_301_or_elsewhere() {
+async fn write_after_301_is_repeated_at_the_new_name() {
+    for status in [301, 302] {
+        let moved: ScriptLine = (status, &[("location", "/elsewhere")], "{}".to_owned());
+        let repository = || ok(json!({ "full_name": "acme/shop" }));
+        let read_moved: ScriptLine = (301, &[("location", "/repositories/1")], "{}".to_owned());
+        let scripted = ScriptedExchange::start([moved, read_moved, repository(), (201, &[], pull().to_string())]).await;
+        let forge = forge_at(&scripted.url, TOKEN);
+        let opened = forge.create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap();
+        assert_eq!(opened.number, 7);
+        let requests =
+            ["POST /repos/acme/app/pulls", "GET /repos/acme/app", "GET /repositories/1", "POST /repos/acme/shop/pulls"];
+        assert_eq!(scripted.requests(), requests);
+        assert_eq!(scripted.bodies()[0], scripted.bodies()[3]);
+    }
+}
+
+#[tokio::test]
+async fn write_after_301_fails_without_another_name() {
+    let message = "it redirects; was the repository renamed?".to_owned();
+    let same = Error::Unexpected { status: 301, message };
+    let missing = Error::NotFound { resource: REPOSITORY.to_owned(), message: "Not Found".to_owned() };
+    for (answer, expected) in [
+        (ok(json!({ "full_name": REPOSITORY })), same),
+        ((404, &[] as &[_], json!({ "message": "Not Found" }).to_string()), missing),
+    ] {
+        let moved: ScriptLine = (301, &[("location", "/repositories/1/pulls")], "{}".to_owned());
+        let scripted = ScriptedExchange::start([moved, answer]).await;
+        let forge = forge_at(&scripted.url, TOKEN);
+        let error = forge.create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap_err();
+        assert_eq!(error, expected);
+        assert_eq!(scripted.requests(), ["POST /repos/acme/app/pulls", "GET /repos/acme/app"]);
+    }
+}
+
+#[tokio::test]
+async fn write_is_not_repeated_at_another_host() {
     for (status, target, message) in [
-        (301, "/repositories/1/pulls", "it redirects; was the repository renamed?"),
-        (302, "/repositories/1/pulls", "it redirects; was the repository renamed?"),
+        (301, "http://127.0.0.1:1/repositories/1/pulls", "it redirects to another host"),
         (307, "http://127.0.0.1:1/repositories/1/pulls", "it redirects to another host"),
     ] {
         let headers: &'static [_] = Box::leak(Box::new([("location", target)]));
