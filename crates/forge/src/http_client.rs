@@ -334,7 +334,9 @@ impl<C: ForgeApi> Client<C> {
     async fn find_renamed(&self, address: &Url) -> Result<Option<Url>, Error> {
         let root = self.api_url.path().trim_end_matches('/');
         let path: Vec<&str> = address.path().strip_prefix(root).unwrap_or_default().splitn(5, '/').collect();
-        let ["", collection @ ("repos" | "repositories"), owner, name, rest @ ..] = &path[..] else { return Ok(None) };
+        let [_, collection @ ("repos" | "repositories"), owner, name, rest @ ..] = &path[..] else {
+            return Ok(None);
+        };
         let answer = self.exchange(Method::GET, self.url(&[collection, owner, name]), None).await?;
         let answer = self.check_status(answer, &format!("{owner}/{name}"))?;
         let RenamedRepository { full_name } = self.parse(&answer)?;
@@ -343,8 +345,7 @@ impl<C: ForgeApi> Client<C> {
             return Ok(None);
         }
         let mut renamed = address.clone();
-        let path = [&[root, *collection, new_owner, new_name][..], rest].concat().join("/");
-        renamed.set_path(&path);
+        renamed.set_path(&[&[root, collection, new_owner, new_name], rest].concat().join("/"));
         Ok(Some(renamed))
     }
 
