@@ -1,5 +1,6 @@
 //! Raises the limits of a ticket by a comment on its issue or its pull request at the forge.
 
+use crate::admin::names::check_integration_use;
 use crate::forge::forge_client;
 use crate::review::permission::get_permission;
 use crate::review::translate::RaiseComment;
@@ -103,7 +104,8 @@ async fn find_target(
         true => ctx.store.load_pull_request(&id).await?,
         false => None,
     };
-    for project in scope.projects() {
+    let listing = ctx.load_integration(integration).await?;
+    for project in scope.projects().filter(|project| check_integration_use(&listing, project).is_ok()) {
         let Some(repository) = ctx.store.load_repository(project, integration, comment.repository).await? else {
             continue;
         };
