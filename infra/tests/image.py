@@ -148,6 +148,14 @@ class Push(unittest.TestCase):
         self.assertIn("unpack the archive again", self.push(code=1)[1])
         (self.root / "away").rename(self.work / "pullyard-runner")
 
+    def test_the_mirror_has_the_same_digests(self):
+        lines, _ = self.push("--mirror")
+        pinned = dict(re.findall(r"(?m)^ARG (\w+_IMAGE)=docker\.io/(\S+)", DOCKERFILE))
+        mirrored = {name: f"public.ecr.aws/docker/{image}" for name, image in pinned.items()}
+        self.assertLessEqual(mirrored.items(), self.build_arguments().items())
+        self.assertTrue([line for line in lines if mirrored["NODE_IMAGE"] in line and "npm view" in line])
+        self.assertIn("add --mirror", self.push(fail="npm view", code=1)[1])
+
     def test_the_platform_is_that_of_the_stack(self):
         for architecture, platform in [("x86_64", "linux/amd64"), ("arm64", "linux/arm64")]:
             self.push("--no-push", stack=stacks(architecture))
