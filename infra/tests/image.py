@@ -150,7 +150,8 @@ class Push(unittest.TestCase):
 
     def test_the_mirror_has_the_same_digests(self):
         lines, _ = self.push("--mirror")
-        pinned = dict(re.findall(r"(?m)^ARG (\w+_IMAGE)=docker\.io/(\S+)", DOCKERFILE))
+        dockerfile = (self.work / "infra/image/Dockerfile").read_text()
+        pinned = dict(re.findall(r"(?m)^ARG (\w+_IMAGE)=docker\.io/(\S+)", dockerfile))
         mirrored = {name: f"public.ecr.aws/docker/{image}" for name, image in pinned.items()}
         self.assertLessEqual(mirrored.items(), self.build_arguments().items())
         self.assertTrue([line for line in lines if mirrored["NODE_IMAGE"] in line and "npm view" in line])
