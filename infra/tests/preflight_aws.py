@@ -70,7 +70,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         ec2 = operation in ("DescribeSubnets", "DescribeAvailabilityZones", "DescribeVpcs")
         self.reply(protocol, operation, answer, ec2)
 
-    do_GET = do_POST = answer
+    do_GET = do_POST = do_DELETE = answer
 
     def reply(self, protocol, operation, answer, ec2):
         refused = isinstance(answer, Refused)
