@@ -5,6 +5,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 
 from cfnlint.decode import decode
 from sam_expand import expanded
@@ -34,6 +35,9 @@ ABSENT, PRESENT = object(), object()
 RULES = [
     *((kind, "/DeletionPolicy", "RetainExceptOnCreate") for kind in ("S3::Bucket", "DynamoDB::Table", "SecretsManager::Secret")),
     *((kind, "/UpdateReplacePolicy", "Retain") for kind in ("S3::Bucket", "DynamoDB::Table", "SecretsManager::Secret")),
+    # infra/remove deletes only what this tag proves to be the stack's.
+    *((kind, "Tags", [{"Key": "pullyard:deployment", "Value": {"Ref": "Deployment"}}])
+      for kind in ("S3::Bucket", "DynamoDB::Table", "SecretsManager::Secret")),
     ("DynamoDB::Table", "BillingMode", "PAY_PER_REQUEST"),
     ("DynamoDB::Table", "PointInTimeRecoverySpecification", {"PointInTimeRecoveryEnabled": True}),
     ("DynamoDB::Table", "DeletionProtectionEnabled", {"Ref": "DeletionProtection"}),
@@ -154,6 +158,11 @@ def misfits(templates):
     listed = dict(re.findall(r"(?m)^#   (\w+)=(\S*) ", pathlib.Path("samconfig.toml").read_text()))
     for name, default in listed.items() ^ {(name, str(one["Default"])) for name, one in parameters.items()}:
         yield f"samconfig.toml: the list of parameters and the template differ in {name}={default}"
+    for environment, commands in tomllib.loads(pathlib.Path("samconfig.toml").read_text()).items():
+        # `sam delete` deletes the stack's folder in SAM's bucket, so no two stacks may share one.
+        one = commands.get("global", {}).get("parameters", {}) if isinstance(commands, dict) else {}
+        if one.get("s3_prefix") != one.get("stack_name"):
+            yield f"samconfig.toml: {environment} has another s3_prefix than stack_name"
     for stack in (name for name, one in root.items() if one["Type"] == "AWS::CloudFormation::Stack"):
         given, taken = root[stack]["Properties"]["Parameters"], part_of(stack)["Parameters"]
         if given.keys() != taken.keys():

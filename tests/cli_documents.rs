@@ -6,7 +6,7 @@ use pullyard_domain::denial::Denial;
 use pullyard_domain::run::{RunFailureCause, StepExplanation, StepWait};
 use pullyard_domain::wait::Wait;
 
-const DOCUMENTS: [(&str, &str); 22] = [
+const DOCUMENTS: [(&str, &str); 23] = [
     ("README.md", include_str!("../README.md")),
     ("infra/README.md", include_str!("../infra/README.md")),
     ("docs/analyses.md", include_str!("../docs/analyses.md")),
@@ -17,6 +17,7 @@ const DOCUMENTS: [(&str, &str); 22] = [
     ("docs/coming-from/spedy.md", include_str!("../docs/coming-from/spedy.md")),
     ("docs/agents.md", include_str!("../docs/agents.md")),
     ("docs/checks.md", include_str!("../docs/checks.md")),
+    ("docs/first-account.md", include_str!("../docs/first-account.md")),
     ("docs/forges.md", include_str!("../docs/forges.md")),
     ("docs/notifications.md", include_str!("../docs/notifications.md")),
     ("docs/operations.md", include_str!("../docs/operations.md")),

@@ -439,6 +439,26 @@ fn table_is_created_after_all_independent_resources() {
 }
 
 #[test]
+fn parameters_that_break_running_tasks_need_a_hold() {
+    let page = include_str!("../infra/README.md");
+    for name in ["Architecture", "Subnets", "DomainName"] {
+        let in_column = format!("`{name}");
+        let mut rows = page.lines().filter(|line| line.starts_with("| ") && line.contains(&in_column));
+        assert!(rows.any(|line| line.contains("(#changes-that-interrupt-jobs)")), "{name}");
+    }
+    assert!(page.contains("\n## Changes that interrupt jobs\n"));
+    let archive = include_str!("../infra/releases/aws.md");
+    assert!(archive.contains("For the other architecture, `pullyard hold --all` first"));
+}
+
+#[test]
+fn key_statements_name_the_services_of_every_partition() {
+    let of_key = include_str!("../infra/functions.yaml").lines().filter(|line| line.contains("kms:ViaService"));
+    let of_key: Vec<_> = of_key.collect();
+    assert!(!of_key.is_empty() && of_key.iter().all(|line| !line.contains(".amazonaws.com")), "{of_key:?}");
+}
+
+#[test]
 fn template_has_the_version_of_the_program() {
     let root = parse(include_str!("../infra/template.yaml"));
     assert_eq!(root["Mappings"]["Release"]["Pullyard"]["Version"], env!("CARGO_PKG_VERSION"));

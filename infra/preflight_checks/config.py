@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterator, List, Optional
 from .context import configured_region, load_config, reject_stack
 from .parameters import PARAMETERS, reject
 from .report import FIXED, OK, WARN, Finding
-from .samconfig import LOCAL, Problem
+from .samconfig import LOCAL, Problem, Samconfig
 
 # Flag and parameter of the answers that are parameters of the stack.
 FLAGS = {"alarm_email": "AlarmEmail", "monthly_budget": "MonthlyBudgetUsd", "architecture": "Architecture"}
@@ -57,7 +57,7 @@ def create(options: Any) -> Finding:
         architecture = parameter("architecture", "Architecture, x86_64, or arm64, which costs about 20 % less")
     else:
         architecture = choices[0]
-    for key, value in [("stack_name", stack), ("region", region), ("profile", options.profile)]:
+    for key, value in [("stack_name", stack), ("s3_prefix", stack), ("region", region), ("profile", options.profile)]:
         if value:
             config.put(environment, key, value)
     # An update of an existing stack uses its previous address and budget, unless these answers name others.
@@ -85,6 +85,20 @@ def reject_flags(options: Any, chosen: List[str]) -> None:
                 raise Problem(f"{LOCAL.name} exists: change {key} there")
 
 
+def repair_prefix(config: Samconfig, environment: str) -> Optional[str]:
+    """Sets the folder of the stack's templates in SAM's bucket. Returns it if the file had none, or another stack's.
+    Errors: `Problem` for unreadable parameters, and nothing is written."""
+    config.overrides(environment)
+    stack, prefix = config.get(environment, "stack_name") or "pullyard", config.get(environment, "s3_prefix") or ""
+    if prefix.split("/")[-1] == stack:
+        return None
+    number = config.find(f"{environment}.deploy.parameters", "s3_prefix")
+    if number is not None:
+        del config.lines[number]
+    config.put(environment, "s3_prefix", stack)
+    return stack
+
+
 def check(options: Any) -> Iterator[Finding]:
     """The other checks read the file, so this one comes first."""
     if not LOCAL.exists():
@@ -94,6 +108,13 @@ def check(options: Any) -> Iterator[Finding]:
             yield create(options)
         return
     config = load_config(options.env)
+    prefix = repair_prefix(config, options.env)
+    if prefix and options.dry_run:
+        yield Finding(WARN, "config", f"{LOCAL.name} lacks s3_prefix = \"{prefix}\"", "infra/preflight")
+    elif prefix:
+        config.save()
+        yield Finding(FIXED, "config", f"{LOCAL.name} has s3_prefix = \"{prefix}\": `sam delete` of another stack no longer "
+                      "deletes this one's templates")
     if not config.moved:
         yield Finding(OK, "config", f"{LOCAL.name} exists")
     elif not options.dry_run:

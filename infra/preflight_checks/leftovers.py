@@ -1,9 +1,11 @@
 """The stack of this name, and resources that an earlier stack left under its names."""
 
 import re
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 from typing import Iterator, List, NamedTuple, Optional, Set, Tuple
 
+from . import retained
 from .command import AwsError
 from .context import Context
 from .report import FAIL, FIXED, OK, WARN, Finding
@@ -153,6 +155,22 @@ def check_stack(context: Context, status: str) -> Tuple[bool, Finding]:
     return False, Finding(OK, "leftovers", f"the stack {stack} is in {status} and can be updated")
 
 
+def check_retained(context: Context) -> Iterator[Finding]:
+    """What costs money and hinders no new stack."""
+    remove = f"infra/remove --stack {context.stack} --region {context.aws.region}"
+    remove += f" --profile {shlex.quote(context.aws.profile)}" if context.aws.profile else ""
+    for name, find in (("secrets of users", retained.secrets), ("buckets", retained.buckets)):
+        try:
+            found = find(context.aws, context.stack)
+        except AwsError as error:
+            yield error.finding("leftovers", context.aws, name)
+            continue
+        if found:
+            cost = "each costs 0.40 dollars a month, and a new stack uses them" if find is retained.secrets else \
+                "their objects cost storage"
+            yield Finding(WARN, "leftovers", f"{len(found)} {name} of an earlier stack exist; {cost}", remove)
+
+
 def check(context: Context) -> Iterator[Finding]:
     stack = describe_stack(context)
     status = stack["StackStatus"] if stack else None
@@ -170,6 +188,7 @@ def check(context: Context) -> Iterator[Finding]:
     with ThreadPoolExecutor(4) as pool:
         checks = [pool.submit(check_secret, context)]
         checks += [pool.submit(check_kind, context, kind) for kind in kinds(context)]
+        checks.append(pool.submit(lambda: list(check_retained(context))))
         clean = True
         for done in checks:
             for finding in done.result():

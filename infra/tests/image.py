@@ -54,9 +54,10 @@ def recorded(log):
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
-def stacks(architecture="x86_64", names=("AlarmEmail", "ImageDigest")):
+def stacks(architecture="x86_64", names=("AlarmEmail", "ImageDigest"), image=f"{REPOSITORY}:latest"):
     parameters = [{"ParameterKey": name, "ParameterValue": "****"} for name in names]
-    outputs = [{"OutputKey": "RepositoryUri", "OutputValue": REPOSITORY}, {"OutputKey": "Architecture", "OutputValue": architecture}]
+    outputs = [{"OutputKey": "RepositoryUri", "OutputValue": REPOSITORY}, {"OutputKey": "Architecture", "OutputValue": architecture},
+               {"OutputKey": "Image", "OutputValue": image}]
     return {"Stacks": [{"StackName": "acme", "StackId": "arn:stack/acme", "Parameters": parameters,
                         "Capabilities": ["CAPABILITY_IAM"], "Outputs": outputs}]}
 
@@ -147,6 +148,15 @@ class Push(unittest.TestCase):
         self.assertIn("unpack the archive again", self.push(code=1)[1])
         (self.root / "away").rename(self.work / "pullyard-runner")
 
+    def test_the_mirror_has_the_same_digests(self):
+        lines, _ = self.push("--mirror")
+        dockerfile = (self.work / "infra/image/Dockerfile").read_text()
+        pinned = dict(re.findall(r"(?m)^ARG (\w+_IMAGE)=docker\.io/(\S+)", dockerfile))
+        mirrored = {name: f"public.ecr.aws/docker/{image}" for name, image in pinned.items()}
+        self.assertLessEqual(mirrored.items(), self.build_arguments().items())
+        self.assertTrue([line for line in lines if mirrored["NODE_IMAGE"] in line and "npm view" in line])
+        self.assertIn("add --mirror", self.push(fail="npm view", code=1)[1])
+
     def test_the_platform_is_that_of_the_stack(self):
         for architecture, platform in [("x86_64", "linux/amd64"), ("arm64", "linux/arm64")]:
             self.push("--no-push", stack=stacks(architecture))
@@ -173,6 +183,63 @@ class Push(unittest.TestCase):
         self.assertTrue(self.call("wait stack-update-complete"))
         lines, _ = self.push(fail="update-stack", message="ValidationError: No updates are to be performed.")
         self.assertIn("update-stack", lines[-1])
+
+    def test_the_running_image_is_tagged_before_each_push(self):
+        running = stacks(image=f"{REPOSITORY}@{FORMER}")
+        for arguments in ((), ("--no-deploy",)):
+            lines, _ = self.push(*arguments, stack=running, answers={"batch-get-image": "MANIFEST"})
+            tagged = self.call("put-image")["line"]
+            self.assertIn(f"--image-tag deployed --image-digest {FORMER} --image-manifest MANIFEST", tagged)
+            self.assertLess(lines.index(tagged), lines.index(f"docker push {REPOSITORY}:one"))
+        answers = {"batch-get-image": "MANIFEST"}
+        lines, _ = self.push(stack=running, answers=answers, fail="put-image", message="(ImageAlreadyExistsException)")
+        self.assertIn(f"docker push {REPOSITORY}:one", lines)
+        lines, printed = self.push(stack=running, answers=answers, fail="put-image", message="(ImageTagAlreadyExistsException)", code=1)
+        self.assertFalse([line for line in lines if line.startswith("docker push")])
+        self.assertIn("sam deploy first", printed)
+        lines, printed = self.push(stack=running, answers={"batch-get-image": "None"})
+        self.assertIn("is missing", printed)
+        self.assertFalse([line for line in lines if "put-image" in line])
+        self.assertFalse([line for line in self.push()[0] if "put-image" in line])  # The stack runs `latest`.
+
+    def test_the_running_image_survives_any_pushes(self):
+        text = (IMAGE.parent / "tasks.yaml").read_text()
+        policy = text[text.index("{\n", text.index("LifecyclePolicyText")):]
+        rules, _ = json.JSONDecoder().raw_decode(policy.replace("${ImageTag}", "latest"))
+        images = []  # The oldest first.
+
+        def expire():
+            """As ECR does: an image that a rule selects is subject to no later rule."""
+            selected, expired = [], []
+            for rule in sorted(rules["rules"], key=lambda rule: rule["rulePriority"]):
+                selection = rule["selection"]
+                if selection["countType"] != "imageCountMoreThan":
+                    continue
+                patterns = selection.get("tagPatternList", [])
+                found = [one for one in images if one not in selected and all(tag in one["tags"] for tag in patterns)]
+                # The last rule counts those of earlier rules, too.
+                counted = found if patterns else images
+                surplus = max(0, len(counted) - selection["countNumber"])
+                expired += [one for one in counted[:surplus] if one in found]
+                selected += found
+            images[:] = [one for one in images if one not in expired]
+
+        def move(tag, image):
+            for one in images:
+                one["tags"] -= {tag}
+            image["tags"].add(tag)
+
+        running = None
+        for number in range(80):
+            if running:
+                move("deployed", running)
+            images.append({"number": number, "tags": {f"push-{number}"}})
+            move("latest", images[-1])
+            expire()
+            # A deployment, then pushes without one, a return to the oldest image, then pushes.
+            running = {0: images[-1], 40: images[0]}.get(number, running)
+            self.assertIn(running, images)
+        self.assertEqual(len(images), 21)
 
     def test_an_earlier_digest_in_the_file_does_not_return(self):
         before = f"[prod.global.parameters]\nparameter_overrides = 'Zones=\"\" ImageDigest={FORMER} LogLevel=info' # mine\n"

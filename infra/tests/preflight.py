@@ -265,6 +265,91 @@ def leftovers():
     check("only the stack is deleted", (deleted, machine.aws.calls.count("DeleteStack")), ({"DeleteStack"}, 1))
 
 
+class Remains:
+    """What a deleted stack left in an account, beside resources of others."""
+
+    def __init__(self):
+        self.tables, self.secrets = {"pullyard": "pullyard"}, {"pullyard/key": "pullyard"}
+        self.users = ["pullyard/user/github", "pullyard/job/anthropic", "pullyard/other"]
+        self.queues = [f"https://sqs/123456789012/pullyard-wake-{'a1' * 13}", "https://sqs/123456789012/pullyard-wake-mine"]
+        # Name of the bucket: region, tag, versions.
+        data = "pullyard-data-1abcdefghijk"
+        self.buckets = {
+            f"{data}-bucket-x": ["", "pullyard", ["a", "b"]], f"{data}-artifacts-x": ["", "pullyard", []],
+            f"{data}-bucket-far": ["eu-west-1", "pullyard", ["a"]], f"{data}-bucket-foreign": ["", "other", ["a"]],
+            f"{data}-bucket-untagged": ["", None, ["a"]], "pullyard-data-data-1abcdefghijk-x": ["", "pullyard-data", ["a"]]}
+
+    def answers(self):
+        tags = lambda value: [{"Key": "pullyard:deployment", "Value": value}] if value else []
+        tag_set = lambda value: "".join(f"<Tag><Key>{one['Key']}</Key><Value>{one['Value']}</Value></Tag>" for one in tags(value))
+        version = lambda key: f"<Version><Key>{key}</Key><VersionId>1</VersionId></Version>"
+
+        def delete_objects(bucket, _):
+            self.buckets[bucket][2].clear()
+            return "<DeleteResult/>"
+
+        def delete_bucket(bucket, _):
+            if self.buckets[bucket][2]:
+                return Refused("BucketNotEmpty", "it has objects")
+            del self.buckets[bucket]
+            return ""
+
+        def delete_secret(_):
+            # The fake gets the body of these requests as JSON only, so a deletion takes the first one.
+            if self.users[:-1]:
+                self.users.pop(0)
+            else:
+                self.secrets.clear()
+            return {}
+
+        return {
+            "DescribeTable": lambda _: {"Table": {"TableName": "pullyard", "TableArn": "arn:table", "TableStatus": "ACTIVE"}} if self.tables else MISSING,
+            "ListTagsOfResource": lambda _: {"Tags": tags(self.tables["pullyard"])},
+            "DescribeSecret": lambda _: {"Name": "pullyard/key", "Tags": tags(self.secrets["pullyard/key"])} if self.secrets else MISSING,
+            "ListSecrets": lambda _: {"SecretList": [{"Name": one} for one in self.users]},
+            "ListQueues": lambda _: {"QueueUrls": self.queues},
+            "ListBuckets": lambda *_: f"<Result><Buckets>{''.join(f'<Bucket><Name>{one}</Name></Bucket>' for one in self.buckets)}</Buckets></Result>",
+            "GetBucketLocation": lambda bucket, _: f"<LocationConstraint>{self.buckets[bucket][0]}</LocationConstraint>",
+            "GetBucketTagging": lambda bucket, _: f"<Tagging><TagSet>{tag_set(self.buckets[bucket][1])}</TagSet></Tagging>"
+            if self.buckets[bucket][1] else Refused("NoSuchTagSet", "none"),
+            "ListObjectVersions": lambda bucket, _: f"<Result>{''.join(map(version, self.buckets[bucket][2]))}</Result>",
+            "DeleteObjects": delete_objects, "DeleteBucket": delete_bucket, "DeleteSecret": delete_secret,
+            "DeleteTable": lambda _: self.tables.clear() or {}, "DeleteQueue": lambda _: self.queues.pop(0) and {}}
+
+
+def removal():
+    remains = Remains()
+    machine = Machine("removal", remains.answers())
+    others = [one for one in remains.buckets if not one.endswith(("bucket-x", "artifacts-x"))]
+    machine.preflight("what a deletion leaves", 1, [
+        "FAIL   leftovers...table pullyard", "FAIL   leftovers...pullyard/key", "warn   leftovers...1 mailboxes",
+        "warn   leftovers...2 secrets of users...infra/remove --stack pullyard --region us-east-1",
+        "warn   leftovers...2 buckets...infra/remove"], *only("leftovers"))
+    changes = lambda: [one for one in machine.aws.calls if re.match("Delete|Update", one)]
+    machine.aws.answers["DescribeStacks"] = stack("UPDATE_COMPLETE")
+    code, output = machine.run("remove", "--yes")
+    check("a stack that exists is refused", (code, "UPDATE_COMPLETE" in output, changes()), (1, True, []))
+    machine.aws.answers["DescribeStacks"] = EMPTY_ACCOUNT["DescribeStacks"]
+    code, output = machine.run("remove")
+    check("without a terminal it asks for --yes", (code, "--yes" in output, changes()), (1, True, []))
+    code, output = machine.run("remove", "--dry-run")
+    check("a dry run lists and changes nothing", (code, "5 kinds stay" in output, changes()), (1, True, []))
+    # A first run that is refused at the buckets, and its repeat.
+    deleted = machine.aws.answers["DeleteObjects"]
+    machine.aws.answers["DeleteObjects"] = lambda *_: Refused("AccessDenied", "no")
+    code, output = machine.run("remove", "--yes")
+    check("a refusal names the next step", (code, "repeat the command" in output, bool(remains.tables)), (1, True, True))
+    machine.aws.answers["DeleteObjects"] = deleted
+    code, output = machine.run("remove", "--yes")
+    check("nothing stays", (code, output.splitlines()[-1]), (0, "nothing of pullyard stays in us-east-1"))
+    check("nothing of others is deleted", (list(remains.buckets), remains.users, remains.queues, remains.tables, remains.secrets),
+          (others, ["pullyard/other"], ["https://sqs/123456789012/pullyard-wake-mine"], {}, {}))
+    # A table and a key of this name that no stack made.
+    remains.tables, remains.secrets = {"pullyard": None}, {"pullyard/key": "other"}
+    code, output = machine.run("remove", "--yes")
+    check("they are left alone", (code, output.count("left alone"), remains.tables), (1, 2, {"pullyard": None}))
+
+
 def no_credentials():
     """An SSO profile whose token was never fetched: the AWS CLI refuses without asking AWS."""
     machine = Machine("sso", {}, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None, AWS_DEFAULT_REGION=None)
@@ -329,6 +414,8 @@ def questions():
     check("SAM builds and deploys them", (machine.deployed("build"), machine.deployed()), (expected, expected))
     values = SamConfig(str(machine.folder), machine.local.name).get_all(["deploy"], "parameters")
     check("SAM deploys this stack", (values["stack_name"], values["region"]), ("acme", "eu-central-1"))
+    # SAM deletes a stack's folder with the stack.
+    check("into its own folder", values["s3_prefix"], "acme")
     kept = [line for line in (machine.folder / "samconfig.toml").read_text().splitlines() if not line.startswith("stack_name")]
     check("the comments are copied", [line for line in kept if line not in machine.local.read_text()], [])
     before = machine.local.read_bytes()
@@ -398,6 +485,19 @@ def edits():
     check("a dry run stays dry", machine.local.read_text(), before)
     machine.preflight("after --guided", 0, ['fixed  config...[default.global.parameters]: ...AlarmEmail=a@b'], *only("config"))
     check("SAM builds for it", (machine.deployed("build")["Architecture"], machine.deployed()["Zones"]), ("arm64", ""))
+
+    # Without its own folder in SAM's bucket, the deletion of another stack deletes this one's templates.
+    prefixed = lambda: SamConfig(str(machine.folder), machine.local.name).get_all(["deploy"], "parameters").get("s3_prefix")
+    machine.local.write_text(machine.local.read_text().replace('s3_prefix = "pullyard"\n', ""))
+    machine.preflight("a file of an older release", 0, ["warn   config...s3_prefix"], "--dry-run", *only("config"))
+    check("a dry run adds no folder", prefixed(), None)
+    machine.preflight("a file of an older release", 0, ["fixed  config...s3_prefix"], *only("config"))
+    check("the folder is added", prefixed(), "pullyard")
+    machine.local.write_text(machine.local.read_text().replace('stack_name = "pullyard"\n', 'stack_name = "acme"\n', 1))
+    machine.preflight("a renamed stack", 0, ["fixed  config...s3_prefix"], *only("config"))
+    check("the folder follows the name", prefixed(), "acme")
+    machine.local.write_text(machine.local.read_text().replace('s3_prefix = "acme"', 's3_prefix = "team/acme"', 1))
+    machine.preflight("a folder of one's own", 0, ["ok     config"], *only("config"))
     check("one line for both", machine.deployed("build"), machine.deployed())
 
     machine.local.write_text("""# mine
@@ -516,7 +616,7 @@ def fixed_names(properties):
 
 
 if __name__ == "__main__":
-    scenarios = [fresh_account, leftovers, questions, edits, no_credentials, healthy_account, tools, templates, archives]
+    scenarios = [fresh_account, leftovers, removal, questions, edits, no_credentials, healthy_account, tools, templates, archives]
     with ThreadPoolExecutor(3) as pool:
         for one in [pool.submit(scenario) for scenario in scenarios]:
             one.result()

@@ -44,6 +44,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         query = {key: one[0] for key, one in urllib.parse.parse_qs(body.decode(errors="replace")).items()}
         target, path = self.headers.get("X-Amz-Target"), urllib.parse.urlparse(self.path).path
+        if "/s3/aws4_request" in self.headers.get("Authorization", ""):
+            # Each answer is a function of the bucket and the body that returns XML or a `Refused`.
+            parts = {"location": "GetBucketLocation", "tagging": "GetBucketTagging", "versions": "ListObjectVersions",
+                     "delete": "DeleteObjects"}
+            asked = urllib.parse.parse_qs(urllib.parse.urlparse(self.path).query, keep_blank_values=True)
+            bucket = path.strip("/")
+            operation = next((parts[one] for one in asked if one in parts), "DeleteBucket" if bucket else "ListBuckets")
+            self.server.calls.append(operation)
+            answer = self.server.answers.get(operation, lambda *_: f"<{operation}Result/>")(bucket, body.decode())
+            return self.reply("s3", operation, answer, False)
         if target:
             protocol, operation = "json", target.split(".")[-1]
         elif "/operation/" in path:
@@ -60,13 +70,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         ec2 = operation in ("DescribeSubnets", "DescribeAvailabilityZones", "DescribeVpcs")
         self.reply(protocol, operation, answer, ec2)
 
-    do_GET = do_POST = answer
+    do_GET = do_POST = do_DELETE = answer
 
     def reply(self, protocol, operation, answer, ec2):
         refused = isinstance(answer, Refused)
         code, message = answer.args if refused else ("", "")
         headers = {}
-        if protocol == "query" and refused:
+        if protocol == "s3":
+            body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>" if refused else answer
+        elif protocol == "query" and refused:
             error = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
             body = f"<Response><Errors>{error}</Errors></Response>" if ec2 else f"<ErrorResponse>{error}</ErrorResponse>"
         elif protocol == "query":

@@ -49,8 +49,13 @@ impl Deployment {
         let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let template = parse(&text);
         let mut known = References::default();
-        let own =
-            [("StackName", DEPLOYMENT), ("Partition", "aws"), ("Region", "us-east-1"), ("AccountId", "000000000000")];
+        let own = [
+            ("StackName", DEPLOYMENT),
+            ("Partition", "aws"),
+            ("URLSuffix", "amazonaws.com"),
+            ("Region", "us-east-1"),
+            ("AccountId", "000000000000"),
+        ];
         known.0.extend(own.map(|(name, value)| (format!("AWS::{name}"), value.to_owned())));
         for (name, about) in fields(&template["Parameters"]) {
             let default = &about["Default"];

@@ -1,7 +1,7 @@
 //! Presigns URLs of the artifacts bucket and reads object sizes, without an SDK for three requests.
 //! A URL has this process's permissions and expires with its credentials at the latest.
 
-use crate::Error;
+use crate::{Error, domain_suffix};
 use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sigv4::http_request::{
@@ -63,8 +63,7 @@ impl Objects {
             // A path-style address, because a virtual-host address would need DNS.
             Some(endpoint) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
             None => {
-                let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-                format!("https://{bucket}.s3.{region}.{suffix}")
+                format!("https://{bucket}.s3.{region}.{}", domain_suffix(&region))
             }
         };
         Self {

@@ -1,0 +1,130 @@
+"""What a deleted stack leaves on purpose: its table, signing key, buckets, users' secrets, and mailboxes of runners."""
+
+import json
+import os
+import re
+import tempfile
+from typing import Callable, List, NamedTuple
+
+from .command import Aws, AwsError
+
+# The tag that infra/data.yaml sets. Resources of older stacks have CloudFormation's own tag only.
+TAG = "pullyard:deployment"
+
+
+class Kind(NamedTuple):
+    """`find` lists what the stack made; `delete` deletes one of them and may be repeated."""
+    name: str
+    find: Callable[[Aws, str], List[str]]
+    delete: Callable[[Aws, str], None]
+
+
+def missing(error: AwsError) -> bool:
+    return "NotFound" in error.code or error.code in ("ResourceNotFound", "NonExistentQueue", "QueueDoesNotExist",
+                                                      "NoSuchBucket", "NoSuchTagSet", "404")
+
+
+def belongs(tags: List[dict], stack: str) -> bool:
+    """Whether the tags prove that this stack made the resource; its name alone proves nothing."""
+    values = {one["Key"]: one["Value"] for one in tags or []}
+    if TAG in values:
+        return values[TAG] == stack
+    return bool(re.fullmatch(rf"{stack}-Data-[A-Z0-9]+", values.get("aws:cloudformation:stack-name", "")))
+
+
+def tables(aws: Aws, stack: str) -> List[str]:
+    try:
+        arn = aws.call("dynamodb", "describe-table", "--table-name", stack)["Table"].get("TableArn", "")
+        tags = aws.call("dynamodb", "list-tags-of-resource", "--resource-arn", arn).get("Tags", [])
+    except AwsError as error:
+        if missing(error):
+            return []
+        raise
+    return [stack] if belongs(tags, stack) else []
+
+
+def delete_table(aws: Aws, name: str) -> None:
+    aws.call("dynamodb", "update-table", "--table-name", name, "--no-deletion-protection-enabled")
+    aws.call("dynamodb", "wait", "table-exists", "--table-name", name, timeout=600)
+    aws.call("dynamodb", "delete-table", "--table-name", name)
+    aws.call("dynamodb", "wait", "table-not-exists", "--table-name", name, timeout=600)
+
+
+def keys(aws: Aws, stack: str) -> List[str]:
+    try:
+        secret = aws.call("secretsmanager", "describe-secret", "--secret-id", f"{stack}/key")
+    except AwsError as error:
+        if missing(error):
+            return []
+        raise
+    return [f"{stack}/key"] if belongs(secret.get("Tags", []), stack) else []
+
+
+def secrets(aws: Aws, stack: str) -> List[str]:
+    """Secrets that users set. The roles of the stack reserve these two prefixes of names."""
+    names = aws.call("secretsmanager", "list-secrets", "--filters", f"Key=name,Values={stack}/",
+                     "--query", "SecretList[].Name") or []
+    return sorted(one for one in names if one.startswith((f"{stack}/user/", f"{stack}/job/")))
+
+
+def delete_secret(aws: Aws, name: str) -> None:
+    aws.call("secretsmanager", "delete-secret", "--force-delete-without-recovery", "--secret-id", name)
+
+
+def buckets(aws: Aws, stack: str) -> List[str]:
+    """Buckets of this region. A stack of the same name in another region has buckets of the same form."""
+    listed = aws.call("s3api", "list-buckets", "--query", "Buckets[].Name") or []
+    found = []
+    # CloudFormation's name of a bucket: the nested stack, the resource, and letters.
+    for name in (one for one in listed if re.match(rf"{stack}-data-[a-z0-9]{{8,}}-", one)):
+        try:
+            place = aws.call("s3api", "get-bucket-location", "--bucket", name).get("LocationConstraint")
+            here = {None: "us-east-1", "EU": "eu-west-1"}.get(place, place) == aws.region
+            tags = aws.call("s3api", "get-bucket-tagging", "--bucket", name).get("TagSet", []) if here else []
+        except AwsError as error:
+            if missing(error):
+                continue
+            raise
+        if here and belongs(tags, stack):
+            found.append(name)
+    return sorted(found)
+
+
+def delete_bucket(aws: Aws, name: str) -> None:
+    """`aws s3 rb --force` deletes no older versions, so this deletes all versions and markers first."""
+    while True:
+        page = aws.call("s3api", "list-object-versions", "--bucket", name, "--max-items", "1000")
+        found = [*(page.get("Versions") or []), *(page.get("DeleteMarkers") or [])]
+        if not found:
+            break
+        objects = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]
+        file, path = tempfile.mkstemp(suffix=".json")
+        try:
+            with os.fdopen(file, "w") as request:
+                json.dump({"Objects": objects, "Quiet": True}, request)
+            answer = aws.call("s3api", "delete-objects", "--bucket", name, "--delete", f"file://{path}", timeout=300)
+        finally:
+            os.unlink(path)
+        errors = answer.get("Errors") or []
+        if errors:
+            raise AwsError("s3api", f"{errors[0].get('Key')} in {name} cannot be deleted: {errors[0].get('Message')}")
+    aws.call("s3api", "delete-bucket", "--bucket", name)
+
+
+def mailboxes(aws: Aws, stack: str) -> List[str]:
+    urls = aws.call("sqs", "list-queues", "--queue-name-prefix", f"{stack}-wake-", "--query", "QueueUrls") or []
+    return [one for one in urls if re.fullmatch(f".*/{stack}-wake-[a-z0-9]{{26}}", one)]
+
+
+def delete_mailbox(aws: Aws, url: str) -> None:
+    aws.call("sqs", "delete-queue", "--queue-url", url)
+
+
+# The table is last: while it exists, a new stack of the name fails, so that an interrupted removal is noticed.
+KINDS = [
+    Kind("mailboxes of runners", mailboxes, delete_mailbox),
+    Kind("secrets of users", secrets, delete_secret),
+    Kind("buckets, with all objects and versions", buckets, delete_bucket),
+    Kind("signing key", keys, delete_secret),
+    Kind("table, with all jobs and tickets", tables, delete_table),
+]
