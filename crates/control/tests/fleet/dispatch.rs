@@ -5,7 +5,7 @@ use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::attempt::start_attempt;
 use pullyard_control::{Bootstrap, cancel_job, dispatch};
-use pullyard_domain::job::{DispatchFault, Placement, Priority};
+use pullyard_domain::job::{DispatchFault, Placement, Priority, StartRefusal};
 use serde_json::{Value, json};
 
 const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/fleet/1";
@@ -70,7 +70,7 @@ async fn wake_up_starts_no_task_after_the_last_failed_start() {
     let mut job = waiting_job(&world, &wire).await;
     for _ in 0..3 {
         let now = ctx.clock.now();
-        let fault = DispatchFault::Refused { reason: "no role".into() };
+        let fault = DispatchFault::Refused { reason: "no role".into(), refusal: StartRefusal::Lasting };
         job = job.begin_dispatch(now).unwrap();
         job = job.record_start_fault(1, job.dispatch.number, fault, now).unwrap();
     }
