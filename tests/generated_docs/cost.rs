@@ -51,7 +51,7 @@ const SECRETS: f64 = 5.0;
 /// Metrics of each sweep, and all metrics of a deployment including the access log's.
 const METRICS: f64 = 9.0;
 const ALL_METRICS: f64 = 27.0;
-const ALARM_METRICS: f64 = 39.0;
+const ALARM_METRICS: f64 = 41.0;
 const DASHBOARDS: f64 = 1.0;
 /// Lambda's pollers: five per queue, each polling every 20 s.
 const POLLS_A_MINUTE: f64 = 15.0;

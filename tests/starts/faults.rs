@@ -71,13 +71,22 @@ async fn throttling_in_any_form_uses_up_no_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn refusal_of_the_account_uses_up_no_attempt() {
+    let outcomes = [
+        ("AccessDeniedException", "User is not authorized to perform: ecs:RunTask"),
+        ("BlockedException", "Your account has been blocked."),
+        ("ClusterNotFoundException", "Cluster not found."),
+    ]
+    .map(|(code, message)| [RunTaskOutcome::Exception(code, message)]);
+    check_transient_faults(&outcomes.each_ref().map(|outcome| (&outcome[..], "start_failed"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn permanent_ecs_refusal_fails_the_job_with_its_reason() {
     let story = Story::start_with_waiting_tasks().await;
     let forms = [
         RunTaskOutcome::Exception("ClientException", "TaskDefinition is inactive"),
-        RunTaskOutcome::Exception("AccessDeniedException", "User is not authorized to perform: ecs:RunTask"),
         RunTaskOutcome::Exception("InvalidParameterException", "The specified capacity provider was not found."),
-        RunTaskOutcome::Exception("ClusterNotFoundException", "Cluster not found."),
         RunTaskOutcome::Failure("MISSING"),
     ];
     for (n, outcome) in forms.into_iter().enumerate() {

@@ -12,7 +12,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use pullyard_cloud::{domain_suffix, with_timeouts};
+use pullyard_cloud::{dns_suffix, with_timeouts};
 use pullyard_domain::text::format_error_chain;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use serde_json::Value;
@@ -158,7 +158,7 @@ impl Aws {
         if let Some(url) = self.sdk.endpoint_url() {
             return format!("{}/", url.trim_end_matches('/'));
         }
-        format!("https://{}.{}.{}/", service.host, self.region, domain_suffix(&self.region))
+        format!("https://{}.{}.{}/", service.host, self.region, dns_suffix(&self.region))
     }
 
     fn unreachable(&self, service: Service, error: &reqwest::Error) -> Error {

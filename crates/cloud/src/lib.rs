@@ -18,7 +18,7 @@ pub use dead_letters::{DeadLetters, DeadMessage, QueuePair, ReceivedBatch, Selec
 pub use dead_message::parse_dead_letter;
 pub use error::Error;
 pub use objects::{Objects, Upload};
-pub use region::domain_suffix;
+pub use region::dns_suffix;
 pub use secret::{SecretSummary, Secrets, Version, Versions};
 pub use task::{RUNNER_CONTAINER, StartOutcome, TaskDefinitions, TaskNetwork, TaskStart, Tasks};
 pub use task_stop::{TaskStateChange, Undelivered};

@@ -1,7 +1,7 @@
 //! Presigns URLs of the artifacts bucket and reads object sizes, without an SDK for three requests.
 //! A URL has this process's permissions and expires with its credentials at the latest.
 
-use crate::{Error, domain_suffix};
+use crate::{Error, dns_suffix};
 use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sigv4::http_request::{
@@ -62,9 +62,7 @@ impl Objects {
         let base_url = match endpoint {
             // A path-style address, because a virtual-host address would need DNS.
             Some(endpoint) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
-            None => {
-                format!("https://{bucket}.s3.{region}.{}", domain_suffix(&region))
-            }
+            None => format!("https://{bucket}.s3.{region}.{}", dns_suffix(&region)),
         };
         Self {
             base_url,
@@ -299,7 +297,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bucket_in_china_uses_the_endpoint_of_its_partition() {
+    async fn bucket_uses_the_endpoint_of_its_partition() {
         assert_eq!(objects(None, "cn-north-1").await.base_url, "https://bucket.s3.cn-north-1.amazonaws.com.cn");
+        assert_eq!(objects(None, "eusc-de-east-1").await.base_url, "https://bucket.s3.eusc-de-east-1.amazonaws.eu");
     }
 }

@@ -8,6 +8,7 @@ use aws_sdk_ecs::types::{
     NetworkConfiguration, PropagateTags, TaskOverride,
 };
 use pullyard_domain::id::JobId;
+use pullyard_domain::job::StartRefusal;
 use pullyard_domain::task::{Task, TaskCapacity, TaskSize};
 
 /// The container of the task definition that runs the job.
@@ -77,9 +78,9 @@ pub enum StartOutcome {
     /// The one machine that runs all tasks has no free place.
     NoPlace,
     Throttled,
-    /// Permanent: a retry gets the same refusal.
     Refused {
         reason: String,
+        refusal: StartRefusal,
     },
 }
 
@@ -191,9 +192,28 @@ fn classify_error(error: Option<&RunTaskError>) -> Option<StartOutcome> {
             Some(StartOutcome::Throttled)
         }
         "ServerException" | "" => None,
-        _ => Some(classify_reason(if message.is_empty() { code } else { message })),
+        _ => {
+            let outcome = classify_reason(if message.is_empty() { code } else { message });
+            Some(match outcome {
+                StartOutcome::Refused { reason, .. } if PASSING_CODES.contains(&code) => {
+                    StartOutcome::Refused { reason, refusal: StartRefusal::Passing }
+                }
+                outcome => outcome,
+            })
+        }
     }
 }
+
+/// Refusals of the account, its permissions, its credentials or its cluster. AWS spreads a changed role for minutes,
+/// blocks an account that it verifies, and finds no cluster while a deployment replaces it.
+/// Source: <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html#API_RunTask_Errors>,
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/CommonErrors.html>.
+const PASSING_CODES: [&str; 4] =
+    ["AccessDeniedException", "BlockedException", "ClusterNotFoundException", "UnrecognizedClientException"];
+
+/// The same refusals, as part of another error or of a failure. A new account has no service-linked role at first.
+const PASSING_PHRASES: [&str; 3] =
+    ["is not authorized to perform", "unable to assume the role", "Unable to assume the service linked role"];
 
 /// Throttling. ECS reports throttling of its own internal calls as an `InvalidParameterException`.
 const THROTTLING_PHRASES: [&str; 4] = ["Rate exceeded", "Request limit exceeded", "RequestLimitExceeded", "Throttling"];
@@ -219,7 +239,9 @@ fn classify_reason(reason: &str) -> StartOutcome {
     } else if contains_any(&THROTTLING_PHRASES) {
         StartOutcome::Throttled
     } else {
-        StartOutcome::Refused { reason: reason.into() }
+        let passes = contains_any(&PASSING_PHRASES);
+        let refusal = if passes { StartRefusal::Passing } else { StartRefusal::Lasting };
+        StartOutcome::Refused { reason: reason.into(), refusal }
     }
 }
 
@@ -246,6 +268,10 @@ mod tests {
         }
     }
 
+    fn refused_for(reason: &str, refusal: StartRefusal) -> StartOutcome {
+        StartOutcome::Refused { reason: reason.into(), refusal }
+    }
+
     #[test]
     fn start_failure_reasons_are_classified() {
         let no_capacity = [
@@ -269,8 +295,12 @@ mod tests {
             "The specified capacity provider was not found.",
             "The requested CPU configuration is above your limit",
             "The clientToken was already used with other parameters.",
-            "User is not authorized to perform: ecs:RunTask",
             "",
+        ];
+        let passing = [
+            "User: arn:aws:sts::1:assumed-role/a/b is not authorized to perform: iam:PassRole on resource: arn:aws:iam::1:role/c",
+            "ECS was unable to assume the role 'arn:aws:iam::1:role/c' that was provided for this task.",
+            "Unable to assume the service linked role. Please verify that the ECS service linked role exists.",
         ];
         for reason in no_capacity {
             assert_eq!(classify_reason(reason), StartOutcome::NoCapacity, "{reason}");
@@ -282,7 +312,10 @@ mod tests {
             assert_eq!(classify_reason(reason), StartOutcome::Throttled, "{reason}");
         }
         for reason in refused {
-            assert_eq!(classify_reason(reason), StartOutcome::Refused { reason: reason.into() }, "{reason}");
+            assert_eq!(classify_reason(reason), refused_for(reason, StartRefusal::Lasting), "{reason}");
+        }
+        for reason in passing {
+            assert_eq!(classify_reason(reason), refused_for(reason, StartRefusal::Passing), "{reason}");
         }
     }
 
@@ -298,9 +331,20 @@ mod tests {
         assert_eq!(outcome_of("ServerException", "it broke"), None);
         assert_eq!(outcome_of("", "nobody knows"), None);
         assert_eq!(classify_error(None), None);
-        let refused = |reason: &str| Some(StartOutcome::Refused { reason: reason.into() });
-        assert_eq!(outcome_of("ClientException", "TaskDefinition is inactive"), refused("TaskDefinition is inactive"));
-        assert_eq!(outcome_of("AccessDeniedException", ""), refused("AccessDeniedException"));
+        for (code, refusal) in [
+            ("ClientException", StartRefusal::Lasting),
+            ("InvalidParameterException", StartRefusal::Lasting),
+            ("PlatformUnknownException", StartRefusal::Lasting),
+            ("UnsupportedFeatureException", StartRefusal::Lasting),
+            ("ConflictException", StartRefusal::Lasting),
+            ("AccessDeniedException", StartRefusal::Passing),
+            ("BlockedException", StartRefusal::Passing),
+            ("ClusterNotFoundException", StartRefusal::Passing),
+            ("UnrecognizedClientException", StartRefusal::Passing),
+        ] {
+            assert_eq!(outcome_of(code, ""), Some(refused_for(code, refusal)), "{code}");
+            assert_eq!(outcome_of(code, "It says no."), Some(refused_for("It says no.", refusal)), "{code}");
+        }
         assert_eq!(outcome_of("InvalidParameterException", "Rate exceeded"), Some(StartOutcome::Throttled));
         assert_eq!(
             outcome_of("ClientException", "Capacity is unavailable at this time."),

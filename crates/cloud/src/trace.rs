@@ -4,8 +4,9 @@ use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttrib
 use pullyard_domain::trace::TraceId;
 use std::collections::HashMap;
 
-/// Lambda's loop counter. Lambda stops a chain of messages after about sixteen calls of one function. The format is
-/// internal to Lambda, so the text is forwarded unparsed.
+/// Lambda's loop counter. Lambda stops a chain of messages after about sixteen calls of one function, except the effects
+/// function (`RecursiveLoop` in `infra/functions.yaml`). The format is internal to Lambda, so the text is forwarded
+/// unparsed.
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage(String);

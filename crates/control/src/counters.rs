@@ -29,7 +29,7 @@ counts! {
     DeliveryInvalid = "DeliveriesInvalid",
     SignatureRefused = "SignaturesRefused",
     TaskStarted = "TasksStarted",
-    /// A start was refused or postponed, or the task died before its claim.
+    /// A start was refused, or its task died or stayed silent before the claim. `DispatchFault::is_alarming`.
     TaskStartFailed = "TaskStartsFailed",
     JobCompleted = "JobsCompleted",
     JobFailed = "JobsFailed",

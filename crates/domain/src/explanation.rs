@@ -76,7 +76,7 @@ pub fn wait_reason(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Opti
         (Some(DispatchFault::MachineFull), _) => Wait::MachineFull {},
         (Some(DispatchFault::Interrupted), _) => Wait::SpotInterrupted { next },
         (Some(DispatchFault::Throttled), _) => Wait::FargateThrottled { next },
-        (Some(DispatchFault::Refused { reason } | DispatchFault::Died { reason }), _) => {
+        (Some(DispatchFault::Refused { reason, .. } | DispatchFault::Died { reason }), _) => {
             Wait::StartFailed { reason: reason.clone(), next }
         }
         (Some(DispatchFault::Silent), _) => Wait::StartFailed { reason: "it never connected".into(), next },

@@ -21,7 +21,7 @@ mod watch;
 
 pub use cancel::{Cancel, MAX_REASON_CHARS, MAX_STOP_TIME, STOP_TIMEOUT};
 pub use context::{CONTEXT_TIMEOUT, ContextFault, ContextWait};
-pub use fault::{DispatchFault, FailedStarts};
+pub use fault::{DispatchFault, FailedStarts, StartRefusal};
 pub use forge_wait::{ForgeWait, MAX_FORGE_WAIT};
 pub use heartbeat::SILENT_AFTER;
 pub use kind::{

@@ -194,16 +194,16 @@ async fn run_task(ctx: &Context, job: &Job) -> Result<(), Error> {
         StartOutcome::NoPlace if ctx.on_one_machine => DispatchFault::MachineFull,
         StartOutcome::NoPlace => DispatchFault::Capacity { since: now },
         StartOutcome::Throttled => DispatchFault::Throttled,
-        StartOutcome::Refused { reason } => {
-            tracing::error!(job.id = %job.id, reason, "ECS refused the task");
-            DispatchFault::Refused { reason }
+        StartOutcome::Refused { reason, refusal } => {
+            tracing::error!(job.id = %job.id, reason, ?refusal, "ECS refused the task");
+            DispatchFault::Refused { reason, refusal }
         }
     };
     let now = ctx.clock.now();
     let recorded = update_job(ctx, &job.id, |job| job.record_start_fault(attempt, number, fault.clone(), now)).await;
     if fault == DispatchFault::MachineFull {
         ctx.machine_queue().add(job);
-    } else {
+    } else if fault.is_alarming() {
         ctx.counters().add(Counter::TaskStartFailed);
     }
     recorded

@@ -19,7 +19,9 @@ pub async fn record_task_stop(ctx: &Context, stopped: &TaskStop) -> Result<(), E
         match job.record_task_stop(stopped, now) {
             Ok(next) if ctx.store.update_job(&next).await? == Write::Applied => {
                 if unclaimed {
-                    ctx.counters().add(Counter::TaskStartFailed);
+                    if next.dispatch.fault.as_ref().is_some_and(|failed| failed.last.is_alarming()) {
+                        ctx.counters().add(Counter::TaskStartFailed);
+                    }
                     tracing::warn!(job.id = %job.id, task = %stopped.arn, reason = %stopped.reason, "task stopped before its claim");
                 } else {
                     tracing::warn!(job.id = %job.id, attempt = job.attempt, task = %stopped.arn, reason = %stopped.reason, "task stopped while it held its job");

@@ -4,8 +4,8 @@ use crate::delayed_call::DelayedCall;
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::attempt::start_attempt;
-use pullyard_control::{Bootstrap, cancel_job, dispatch};
-use pullyard_domain::job::{DispatchFault, Placement, Priority};
+use pullyard_control::{Bootstrap, Counter, cancel_job, dispatch};
+use pullyard_domain::job::{DispatchFault, Placement, Priority, StartRefusal};
 use serde_json::{Value, json};
 
 const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/fleet/1";
@@ -63,6 +63,36 @@ async fn task_is_stopped_if_its_job_is_cancelled_during_run_task() {
 }
 
 #[tokio::test]
+async fn failed_start_is_counted_if_a_person_must_act() {
+    let wire = Wire::default();
+    let world = World::with_client(wire.clone()).await;
+    let ctx = &world.ctx;
+    let job = waiting_job(&world, &wire).await;
+    let failed = |reason: &str| response(json!({ "tasks": [], "failures": [{ "reason": reason }] }));
+    let denied = || Fault::Refused(400, json!({ "__type": "AccessDeniedException", "message": "You may not." }));
+    ctx.counters().take();
+    for (answer, counted) in [
+        (failed("Capacity is unavailable at this time."), 0),
+        (failed("Rate exceeded"), 0),
+        (denied(), 1),
+        (denied(), 1),
+        (denied(), 1),
+        (denied(), 1),
+        (failed("TaskDefinition is inactive"), 1),
+    ] {
+        wire.fail_next("RunTask", answer.clone());
+        dispatch(ctx, &job.id).await.unwrap();
+        assert_eq!(wire.take_call_count("RunTask"), 1, "{answer:?}");
+        let counts = ctx.counters().take();
+        let failures: u64 =
+            counts.iter().filter(|(counter, _)| *counter == Counter::TaskStartFailed).map(|(_, count)| count).sum();
+        assert_eq!(failures, counted, "{answer:?}");
+        assert_eq!(world.load_job(&job.id).await.start_failure(), None, "{answer:?}");
+        ctx.clock.advance(Duration::from_secs(301));
+    }
+}
+
+#[tokio::test]
 async fn wake_up_starts_no_task_after_the_last_failed_start() {
     let wire = Wire::default();
     let world = World::with_client(wire.clone()).await;
@@ -70,7 +100,7 @@ async fn wake_up_starts_no_task_after_the_last_failed_start() {
     let mut job = waiting_job(&world, &wire).await;
     for _ in 0..3 {
         let now = ctx.clock.now();
-        let fault = DispatchFault::Refused { reason: "no role".into() };
+        let fault = DispatchFault::Refused { reason: "no role".into(), refusal: StartRefusal::Lasting };
         job = job.begin_dispatch(now).unwrap();
         job = job.record_start_fault(1, job.dispatch.number, fault, now).unwrap();
     }

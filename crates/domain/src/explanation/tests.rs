@@ -2,7 +2,7 @@ use super::*;
 use crate::failure::Failure;
 use crate::fixtures::{active, crash_failure, finish, heartbeat_at, pending, ready_job, result, time_at};
 use crate::id::{RepositoryName, RunId};
-use crate::job::{ContinuedPullRequest, End, JobResult};
+use crate::job::{ContinuedPullRequest, End, JobResult, StartRefusal};
 use crate::text::Quoted;
 
 #[track_caller]
@@ -27,7 +27,8 @@ fn ready_job_names_what_its_start_waits_for() {
     assert_eq!(code(&job_with_failed_start(DispatchFault::Interrupted)), "spot_interrupted");
     assert_eq!(code(&job_with_failed_start(DispatchFault::Silent)), "start_failed");
     let reason = "no role".to_owned();
-    let refused = job_with_failed_start(DispatchFault::Refused { reason: reason.clone() });
+    let refused =
+        job_with_failed_start(DispatchFault::Refused { reason: reason.clone(), refusal: StartRefusal::Lasting });
     let next = time_at(65);
     assert_eq!(wait_reason(&refused, None, time_at(400)), Some(Wait::StartFailed { reason, next }));
     let capacity = job_with_failed_start(DispatchFault::Capacity { since: time_at(5) });
@@ -36,7 +37,7 @@ fn ready_job_names_what_its_start_waits_for() {
     for fault in [
         DispatchFault::Died { reason: "exit code 1".into() },
         DispatchFault::Silent,
-        DispatchFault::Refused { reason: "no role".into() },
+        DispatchFault::Refused { reason: "no role".into(), refusal: StartRefusal::Lasting },
     ] {
         let says = wait_reason(&job_with_failed_start(fault), None, time_at(400)).unwrap().sentence();
         assert!(says.starts_with("The job did not start ("), "{says}");

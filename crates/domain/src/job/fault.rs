@@ -14,8 +14,11 @@ pub enum DispatchFault {
     /// The machine that runs all jobs has no free place (`pullyard up`).
     MachineFull,
     Throttled,
+    /// An older version reads `StartRefusal::Passing` as lasting, because it does not know the field.
     Refused {
         reason: String,
+        #[serde(default, skip_serializing_if = "super::is_default")]
+        refusal: StartRefusal,
     },
     Died {
         reason: String,
@@ -25,12 +28,35 @@ pub enum DispatchFault {
     Silent,
 }
 
+/// Whether a refused start can succeed later without a change of the job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartRefusal {
+    #[default]
+    Lasting,
+    /// The refusal concerns the account, its permissions or its cluster, and ends when AWS or an operator changes them.
+    Passing,
+}
+
 impl DispatchFault {
     /// How many such faults in a row fail the job. `None`: transient, like missing capacity and Spot interruptions.
     fn max_consecutive(&self) -> Option<u32> {
         match self {
-            Self::Capacity { .. } | Self::MachineFull | Self::Throttled | Self::Interrupted => None,
-            Self::Refused { .. } | Self::Died { .. } | Self::Silent => Some(3),
+            Self::Capacity { .. }
+            | Self::MachineFull
+            | Self::Throttled
+            | Self::Interrupted
+            | Self::Refused { refusal: StartRefusal::Passing, .. } => None,
+            Self::Refused { refusal: StartRefusal::Lasting, .. } | Self::Died { .. } | Self::Silent => Some(3),
+        }
+    }
+
+    /// Whether the fault counts for the alarm. Missing capacity, throttling and Spot interruptions occur on normal days
+    /// and end without help.
+    pub fn is_alarming(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::Died { .. } | Self::Silent => true,
+            Self::Capacity { .. } | Self::MachineFull | Self::Throttled | Self::Interrupted => false,
         }
     }
 
@@ -39,7 +65,7 @@ impl DispatchFault {
             Self::Capacity { .. } => "no capacity".into(),
             Self::MachineFull => "the machine has no free place".into(),
             Self::Throttled => "starts are throttled".into(),
-            Self::Refused { reason } | Self::Died { reason } => reason.clone(),
+            Self::Refused { reason, .. } | Self::Died { reason } => reason.clone(),
             Self::Interrupted => "AWS reclaimed the Spot capacity".into(),
             Self::Silent => "it never connected".into(),
         }
@@ -65,7 +91,9 @@ impl FailedStarts {
             (DispatchFault::Capacity { .. }, Some(DispatchFault::Capacity { since })) => {
                 DispatchFault::Capacity { since: *since }
             }
-            (DispatchFault::Refused { reason }, _) => DispatchFault::Refused { reason: truncate(&reason, 120) },
+            (DispatchFault::Refused { reason, refusal }, _) => {
+                DispatchFault::Refused { reason: truncate(&reason, 120), refusal }
+            }
             (DispatchFault::Died { reason }, _) => DispatchFault::Died { reason: truncate(&reason, 120) },
             (fault, _) => fault,
         };

@@ -352,7 +352,7 @@ fn stored_failures_are_clipped() {
     );
     assert!(stored(ready_job().fail(long(), time_at(210)).unwrap()) < small);
     assert!(stored(active(JobStatus::Claimed).record_container_stop("task-c1", long(), time_at(210)).unwrap()) < small);
-    let refused = DispatchFault::Refused { reason: "x".repeat(9_000) };
+    let refused = DispatchFault::Refused { reason: "x".repeat(9_000), refusal: StartRefusal::Lasting };
     assert!(stored(job_with_start().record_start_fault(1, 1, refused, time_at(20)).unwrap()) < small);
     let died = DispatchFault::Died { reason: "x".repeat(9_000) };
     assert!(stored(job_with_start().record_start_fault(1, 1, died, time_at(20)).unwrap()) < small);

@@ -19,7 +19,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::response::{IntoResponse as _, Response};
 use pullyard_loopback::require_own_host;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +31,11 @@ use queue::Queue;
 const OTHER_HOST_HELP: &str = "Behind a TLS proxy, start it with `pullyard up --public-url https://NAME`.";
 
 /// Body limit of an HTTP API.
+/// Source: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+/// Lambda's limit for the event of a call and for its answer, as JSON: documented as 6 MB, and this number in its errors.
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
+const MAX_PAYLOAD_BYTES: usize = 6_291_556;
 /// Time limit of an HTTP API for its function.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer than the period of each Pullyard client.
@@ -199,6 +203,7 @@ async fn handle(
     let body = Request::from_parts(head.clone(), body);
     let body = match tokio::time::timeout(inner.body_timeout, Bytes::from_request(body, &())).await {
         Ok(Ok(body)) => body,
+        Ok(Err(refused)) if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => return too_large_response(),
         Ok(Err(refused)) => return refused.into_response(),
         Err(_) => return gateway_response(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
     };
@@ -206,6 +211,9 @@ async fn handle(
         return gateway_response(StatusCode::NOT_FOUND, "Not Found");
     };
     let event = request::to_event(&head, &body, client.ip(), inner.port);
+    if !target.waits && is_too_large(&event) {
+        return too_large_response();
+    }
     let answer = async {
         if target.waits {
             return inner.stop.run_until_cancelled(target.invoker.invoke_here(event)).await;
@@ -226,10 +234,23 @@ async fn handle(
             return busy_response();
         }
     };
-    answer.and_then(response::to_http).unwrap_or_else(|error| {
+    let answer = answer.and_then(|answer| match is_too_large(&answer) {
+        true => Err(format!("its answer exceeds {MAX_PAYLOAD_BYTES} bytes")),
+        false => response::to_http(answer),
+    });
+    answer.unwrap_or_else(|error| {
         tracing::warn!(error, method = %head.method, path = head.uri.path(), "function behind the gateway failed");
         gateway_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
     })
+}
+
+/// Whether Lambda refuses an event or an answer.
+fn is_too_large(payload: &Value) -> bool {
+    serde_json::to_vec(payload).is_ok_and(|text| text.len() > MAX_PAYLOAD_BYTES)
+}
+
+fn too_large_response() -> Response {
+    gateway_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
 }
 
 /// The form of the API's own problems.

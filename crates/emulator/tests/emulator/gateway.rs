@@ -141,16 +141,58 @@ async fn path_without_a_route_is_not_found() {
     gateway.shutdown().await;
 }
 
+const MIB: usize = 1024 * 1024;
+
 #[tokio::test]
 async fn request_body_is_limited_to_ten_mebibytes() {
     let (function, events) = recording_function("ok");
-    let (gateway, url) = serve(vec![prefix_route("/", function)]).await;
-    let limit = 10 * 1024 * 1024;
-    let response = client().post(&url).body(vec![b'a'; limit]).send().await.unwrap();
+    // An integration without a function has the gateway's limit only.
+    let routes = vec![Route { waits: true, ..prefix_route("/", function) }];
+    let (gateway, url) = serve(routes).await;
+    let response = client().post(&url).body(vec![b'a'; 10 * MIB]).send().await.unwrap();
     assert_eq!(response.status(), 200);
-    let response = client().post(&url).body(vec![b'a'; limit + 1]).send().await.unwrap();
-    assert_eq!(response.status(), 413);
+    let response = client().post(&url).body(vec![b'a'; 10 * MIB + 1]).send().await.unwrap();
+    check_message(response, 413, "Request Entity Too Large").await;
     assert_eq!(events.lock().unwrap().len(), 1);
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn event_of_a_function_is_limited_as_json() {
+    let (function, events) = recording_function("ok");
+    let (gateway, url) = serve(vec![prefix_route("/", function)]).await;
+    // Base64 makes a binary body a third larger; JSON makes each quote two bytes.
+    for (body, is_accepted) in [
+        (vec![b'a'; 5 * MIB], true),
+        (vec![b'a'; 7 * MIB], false),
+        (vec![b'"'; 2 * MIB], true),
+        (vec![b'"'; 4 * MIB], false),
+        (vec![0xff; 4 * MIB], true),
+        (vec![0xff; 5 * MIB], false),
+    ] {
+        let (first, length) = (body[0], body.len());
+        let response = client().post(&url).body(body).send().await.unwrap();
+        if is_accepted {
+            assert_eq!(response.status(), 200, "{first} {length}");
+        } else {
+            check_message(response, 413, "Request Entity Too Large").await;
+        }
+    }
+    assert_eq!(events.lock().unwrap().len(), 3);
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn answer_of_a_function_is_limited_as_json() {
+    let answer = |length: usize| {
+        let answer = json!({ "statusCode": 200, "body": "a".repeat(length), "cookies": [] });
+        function(move |_| std::future::ready(Ok(answer.clone())))
+    };
+    let (gateway, url) =
+        serve(vec![prefix_route("/small", answer(5 * MIB)), prefix_route("/large", answer(7 * MIB))]).await;
+    let response = client().get(format!("{url}/small")).send().await.unwrap();
+    assert_eq!((response.status().as_u16(), response.bytes().await.unwrap().len()), (200, 5 * MIB));
+    check_message(client().get(format!("{url}/large")).send().await.unwrap(), 500, "Internal Server Error").await;
     gateway.shutdown().await;
 }
 

@@ -44,7 +44,11 @@ fn no_capacity(secs: u64) -> DispatchFault {
 }
 
 fn start_refusal() -> DispatchFault {
-    DispatchFault::Refused { reason: "no role".into() }
+    DispatchFault::Refused { reason: "no role".into(), refusal: StartRefusal::Lasting }
+}
+
+fn passing_refusal() -> DispatchFault {
+    DispatchFault::Refused { reason: "not authorized".into(), refusal: StartRefusal::Passing }
 }
 
 fn container_death() -> DispatchFault {
@@ -53,8 +57,8 @@ fn container_death() -> DispatchFault {
 
 #[test]
 fn starts_back_off_from_5_seconds_to_5_minutes() {
-    for fault in [no_capacity(1), THROTTLED_START, INTERRUPTED_START, start_refusal(), container_death(), SILENT_START]
-    {
+    let permanent = [start_refusal(), container_death(), SILENT_START];
+    for fault in [no_capacity(1), THROTTLED_START, INTERRUPTED_START, passing_refusal()].into_iter().chain(permanent) {
         let waits: Vec<_> = (1..=9).map(|n| after_faults(&vec![fault.clone(); n]).1).collect();
         assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300, 300], "{fault:?}");
     }
@@ -72,13 +76,35 @@ fn job_of_a_full_machine_waits_until_it_is_started() {
 
 #[test]
 fn transient_start_faults_never_give_up() {
-    for fault in [no_capacity(1), THROTTLED_START, INTERRUPTED_START] {
+    for fault in [no_capacity(1), THROTTLED_START, INTERRUPTED_START, passing_refusal()] {
         assert_eq!(after_faults(&vec![fault; 200]).0.start_failure(), None);
     }
     let (job, _) = after_faults(&[no_capacity(1), no_capacity(2), no_capacity(3)]);
     assert_eq!(job.dispatch.fault, Some(FailedStarts { last: no_capacity(1), count: 3 }));
     let (job, _) = after_faults(&[no_capacity(1), THROTTLED_START, no_capacity(3)]);
     assert_eq!(job.dispatch.fault, Some(FailedStarts { last: no_capacity(3), count: 3 }));
+}
+
+#[test]
+fn refusal_stored_before_its_kind_existed_is_lasting() {
+    let stored = |text: &str| serde_json::from_str::<DispatchFault>(text).unwrap();
+    assert_eq!(stored(r#"{"kind":"refused","reason":"no role"}"#), start_refusal());
+    let text = |fault: &DispatchFault| serde_json::to_string(fault).unwrap();
+    assert_eq!(text(&start_refusal()), r#"{"kind":"refused","reason":"no role"}"#);
+    assert_eq!(stored(&text(&passing_refusal())), passing_refusal());
+    let (job, _) = after_faults(&[passing_refusal(), passing_refusal()]);
+    let text = serde_json::to_string(&job.dispatch.fault).unwrap();
+    assert_eq!(serde_json::from_str::<Option<FailedStarts>>(&text).unwrap(), job.dispatch.fault, "{text}");
+}
+
+#[test]
+fn only_start_faults_that_need_a_person_raise_the_alarm() {
+    for fault in [start_refusal(), passing_refusal(), container_death(), SILENT_START] {
+        assert!(fault.is_alarming(), "{fault:?}");
+    }
+    for fault in [no_capacity(1), THROTTLED_START, INTERRUPTED_START, DispatchFault::MachineFull] {
+        assert!(!fault.is_alarming(), "{fault:?}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::sample;
 use crate::world::{World, fence};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{EventId, TicketKey};
-use pullyard_domain::job::{DispatchFault, End, LastReport, Replies, RevisedPullRequest};
+use pullyard_domain::job::{DispatchFault, End, LastReport, Replies, RevisedPullRequest, StartRefusal};
 use pullyard_domain::pull_request::{LastRevision, Note, PullRequestId};
 use pullyard_domain::review::{Author, MAX_MESSAGE_CHARS, RevisionRequest};
 use pullyard_domain::ticket::{LastJob, LastOutcome, StatusMove, Target};
@@ -109,7 +109,7 @@ fn largest_job() -> Job {
     let review = Some(pullyard_domain::id::ReviewId::new(u64::MAX.to_string()).unwrap());
     job.revises = Some(RevisedPullRequest { number, branch, head: "f".repeat(64), review });
     job.repository = u64::MAX;
-    let refused = DispatchFault::Refused { reason: wide_text(500) };
+    let refused = DispatchFault::Refused { reason: wide_text(500), refusal: StartRefusal::Passing };
     job.rev = 1;
     let job = job.begin_dispatch(at(0)).unwrap().record_start_fault(1, 1, refused, at(0)).unwrap();
     let fault = job.dispatch.fault.clone();
