@@ -36,7 +36,7 @@ RULES = [
     *((kind, "/UpdateReplacePolicy", "Retain") for kind in ("S3::Bucket", "DynamoDB::Table", "SecretsManager::Secret")),
     ("DynamoDB::Table", "BillingMode", "PAY_PER_REQUEST"),
     ("DynamoDB::Table", "PointInTimeRecoverySpecification", {"PointInTimeRecoveryEnabled": True}),
-    ("DynamoDB::Table", "DeletionProtectionEnabled", {"Ref": "DeletionProtection"}),
+    ("DynamoDB::Table", "DeletionProtectionEnabled", ABSENT), # `pullyard init` sets it.
     ("DynamoDB::Table", "SSESpecification.Fn::If.0", "OwnKey"),
     ("S3::Bucket", "PublicAccessBlockConfiguration", PRIVATE),
     ("S3::Bucket", "OwnershipControls", {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}),

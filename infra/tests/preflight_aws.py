@@ -46,6 +46,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         target, path = self.headers.get("X-Amz-Target"), urllib.parse.urlparse(self.path).path
         if target:
             protocol, operation = "json", target.split(".")[-1]
+            query = json.loads(body or b"{}")
         elif "/operation/" in path:
             protocol, operation = "cbor", path.split("/")[-1]
         elif "Action" in query:
