@@ -1,21 +1,17 @@
 """samconfig.local.toml: written once from the answers to a few questions, and adapted to this release."""
 
-import re
 import sys
 from typing import Any, Callable, Iterator, List, Optional
 
 from .budget import reject_budget
 from .context import configured_region, load_config, reject_stack
 from .parameters import PARAMETERS, reject
+from .regions import reject_region
 from .report import FIXED, OK, WARN, Finding
 from .samconfig import BUDGET, LOCAL, Problem
 
 # Flags and parameters of the answers that are parameters of the stack.
 FLAGS = {"alarm_email": "AlarmEmail", "architecture": "Architecture"}
-
-
-def reject_region(name: str) -> Optional[str]:
-    return None if re.fullmatch("[a-z]{2,3}(-[a-z]+)+-[0-9]+", name) else f"{name!r} must be a region such as eu-central-1"
 
 
 def ask(question: str, default: str, reject: Callable[[str], Optional[str]]) -> str:
@@ -81,7 +77,7 @@ def reject_flags(options: Any, chosen: List[str]) -> None:
             raise Problem(f"{LOCAL.name} exists: change {name} there")
         if "config" not in chosen:
             raise Problem(f"--{flag.replace('_', '-')} is for a new {LOCAL.name}: add --only config")
-    if LOCAL.exists() and chosen != ["leftovers"]:
+    if LOCAL.exists() and chosen != ["leftovers"] and not options.why:
         config = load_config(options.env)
         for flag, key in [("stack", "stack_name"), ("region", "region")]:
             if getattr(options, flag) not in (None, config.get(options.env, key)):

@@ -145,7 +145,7 @@ TOOLS = {
     "cargo": 'case "$*" in "lambda --version") echo cargo-lambda 1.9.2;; lambda*) echo "{\\"zig\\": {\\"version\\": \\"0.17\\", '
              '\\"command\\": \\"zig\\"}}";; *) echo cargo 1.999.0;; esac',
     "rustup": "echo x86_64-unknown-linux-gnu"}
-EVERY = ["config", "tools", "credentials", "role", "zones", "quotas", "table", "leftovers", "budget", "program", "commit"]
+EVERY = ["config", "tools", "region", "credentials", "permissions", "role", "zones", "quotas", "table", "leftovers", "budget", "program", "commit"]
 
 
 # --- accounts
@@ -157,7 +157,7 @@ def zones(region, *ids):
 MISSING = Refused("ResourceNotFoundException", "there is none")
 EMPTY_ACCOUNT = {
     "GetCallerIdentity": {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/ada"},
-    "GetRole": {"Role": {"RoleName": "AWSServiceRoleForECS"}},
+    "GetRole": {"Role": {"RoleName": "AWSServiceRoleForECS"}}, "SimulatePrincipalPolicy": {"EvaluationResults": []},
     "DescribeAvailabilityZones": zones("us-east-1", "use1-az6", "use1-az1"), "DescribeSubnets": {"subnetSet": []},
     "DescribeVpcs": {"vpcSet": [{"vpcId": f"vpc-0000000{at}"} for at in range(6)]},
     "GetAccountSettings": {"AccountLimit": {"ConcurrentExecutions": 10}}, "GetServiceQuota": {"Quota": {"Value": 6.0}},
@@ -363,6 +363,104 @@ def budgets():
     run("GovCloud", 0, "warn   budget...commercial account")
 
 
+def members(request, name):
+    """A list of a request in AWS's Query protocol."""
+    return [one for key, one in request.items() if key.startswith(f"{name}.member.")]
+
+
+def permissions():
+    machine, seen = Machine("permissions", {}), {}
+    denied, organisation = set(), set()
+
+    def simulated(request):
+        resource, actions = members(request, "ResourceArns")[0], members(request, "ActionNames")
+        seen.setdefault(resource, []).extend(actions)
+        return {"EvaluationResults": [{
+            "EvalActionName": action, "EvalDecision": "implicitDeny" if action in denied | organisation else "allowed",
+            "OrganizationsDecisionDetail": {"AllowedByOrganizations": action not in organisation},
+            "MissingContextValues": ["aws:RequestTag/x"] if action == "sqs:CreateQueue" else []} for action in actions]}
+
+    machine.aws.answers["SimulatePrincipalPolicy"] = simulated
+    run = lambda title, code, *lines: machine.preflight(title, code, lines, *only("permissions"))
+    denied.add("sqs:CreateQueue")
+    run("a condition that only the call can answer", 0, "ok     permissions...user/ada may make the calls")
+    check("patterns become resources", set(seen) - {"*"} >= {
+        "arn:aws:lambda:us-east-1:123456789012:function:pullyard-preflight", "arn:aws:dynamodb:us-east-1:123456789012:table/pullyard",
+        "arn:aws:logs:us-east-1:123456789012:log-group:/pullyard/pullyard/preflight"})
+    check("no pattern is simulated", [one for actions in seen.values() for one in actions if "*" in one], [])
+    denied.update(["logs:CreateLogDelivery", "iam:PassRole"])
+    organisation.add("ec2:CreateInternetGateway")
+    run("denied calls", 1, "FAIL   permissions...access logs: no policy allows logs:CreateLogDelivery on *...sed s/NAME/pullyard/g",
+        "FAIL   permissions...pass roles: no policy allows iam:PassRole on arn:aws:iam::123456789012:role/pullyard-preflight",
+        "FAIL   permissions...network: a policy of the organisation denies ec2:CreateInternetGateway")
+    identity = {"Account": "123456789012", "Arn": "arn:aws:sts::123456789012:assumed-role/deployer/ada"}
+    machine.aws.answers.update(GetCallerIdentity=identity, GetRole={"Role": {"Arn": "arn:aws:iam::123456789012:role/a/path/deployer"}})
+    denied.clear(), organisation.clear()
+    run("a session of a role", 0, "ok     permissions...role/a/path/deployer may")
+    machine.aws.answers["GetRole"] = Refused("AccessDenied", "no")
+    run("a session that may not read its role", 0, "warn   permissions...deploy-policy.json")
+    machine.aws.answers["GetCallerIdentity"] = {**identity, "Arn": "arn:aws:iam::123456789012:root"}
+    run("the root user", 0, "warn   permissions...cannot simulate arn:aws:iam::123456789012:root")
+
+
+def failed_deployments():
+    """--why reads the events of a deleted stack and of its nested stacks."""
+    arn = lambda name: f"arn:aws:cloudformation:us-east-1:123456789012:stack/{name}/1"
+    kind = "AWS::CloudFormation::Stack"
+    events = {}
+
+    def event(of, minute, resource, status, reason="", resource_type=kind, physical=None):
+        events.setdefault(arn(of), []).insert(0, {
+            "StackId": arn(of), "EventId": f"{of}{len(events.get(arn(of), []))}", "StackName": of, "LogicalResourceId": resource,
+            "PhysicalResourceId": arn(physical or of) if resource_type == kind else "", "ResourceType": resource_type,
+            "ResourceStatus": status, "Timestamp": f"2026-12-01T00:{minute:02}:00Z", **({"ResourceStatusReason": reason} if reason else {})})
+
+    event("pullyard", 0, "pullyard", "UPDATE_IN_PROGRESS", "User Initiated")
+    event("pullyard", 1, "Old", "UPDATE_FAILED", "a failure of an earlier deployment", "AWS::S3::Bucket")
+    event("pullyard", 2, "pullyard", "CREATE_IN_PROGRESS", "User Initiated")
+    event("pullyard", 3, "Doors", "CREATE_IN_PROGRESS", physical="pullyard-Doors")
+    event("pullyard-Doors", 4, "Stage", "CREATE_FAILED", "Insufficient permissions to enable logging", "AWS::ApiGatewayV2::Stage")
+    event("pullyard-Doors", 4, "Route", "CREATE_FAILED", "Resource creation cancelled", "AWS::ApiGatewayV2::Route")
+    event("pullyard", 5, "Doors", "CREATE_FAILED", f"Embedded stack {arn('pullyard-Doors')} was not successfully created: "
+          "The following resource(s) failed to create: [Stage].", physical="pullyard-Doors")
+    event("pullyard", 6, "pullyard", "ROLLBACK_IN_PROGRESS", "The following resource(s) failed to create: [Doors]")
+    event("pullyard", 7, "pullyard", "DELETE_COMPLETE")
+    summaries = [{"StackId": arn(name), "StackName": name, "CreationTime": f"2026-12-0{day}T00:00:00Z", "StackStatus": "DELETE_COMPLETE",
+                  **more} for name, day, more in [("pullyard", 1, {}), ("pullyard-dev", 2, {}), ("pullyard", 3, {"ParentId": arn("x")})]]
+    machine = Machine("why", {"ListStacks": {"StackSummaries": summaries},
+                              "DescribeStackEvents": lambda one: {"StackEvents": events[one["StackName"]]}})
+    output = machine.preflight("a failed deployment", 1, [
+        "FAIL   why...Doors > Stage (AWS::ApiGatewayV2::Stage) could not be created: Insufficient permissions to enable logging"
+        "...fix: infra/preflight --only permissions"], "--why")
+    check("only the cause is shown", len(re.findall("(?m)^FAIL", output)), 1)
+    event("pullyard", 8, "pullyard", "CREATE_IN_PROGRESS", "User Initiated")
+    event("pullyard", 9, "pullyard", "CREATE_COMPLETE")
+    machine.preflight("a later success", 0, ["ok     why...CREATE_COMPLETE and has no failed event"], "--why")
+    machine.aws.answers["ListStacks"] = {"StackSummaries": []}
+    machine.preflight("no stack", 0, ["warn   why...no stack other was deployed in us-east-1"], "--why", "--stack", "other")
+    machine.preflight("a check beside it", 1, ["FAIL   config...without --only and --fix"], "--why", *only("role"))
+
+
+def places():
+    """A region that is misspelt, lacks a type, is not enabled, or belongs to another partition."""
+    machine = Machine("places", {})
+    def run(title, code, region, *lines):
+        machine.environment["AWS_DEFAULT_REGION"] = region
+        return machine.preflight(title, code, lines, *only("region", "credentials"))
+    run("a region with every type", 0, "eu-north-1", "ok     region...eu-north-1 has every resource type")
+    run("a misspelt region", 1, "eu-centrl-1", "FAIL   region...did you mean eu-central-1?")
+    run("another partition", 1, "cn-north-1", "ok     region", "FAIL   credentials...in the partition aws, and cn-north-1 in aws-cn")
+    file = machine.folder / "infra/regions.json"
+    before = file.read_text()
+    file.write_text(before.replace('"eu-north-1": []', '"eu-north-1": ["AWS::Budgets::Budget"]'))
+    run("a region without a type", 1, "eu-north-1", "FAIL   region...eu-north-1 lacks AWS::Budgets::Budget")
+    machine.preflight("such a region for a new file", 1, ["FAIL   config...eu-north-1 lacks"], "--region", "eu-north-1", *only("config"))
+    file.write_text(before)
+    machine.aws.answers["GetCallerIdentity"] = Refused("InvalidClientTokenId", "The security token included in the request is invalid")
+    run("a region that is not enabled", 1, "eu-south-2", "FAIL   credentials...aws account enable-region --region-name eu-south-2 --region us-east-1")
+    run("keys of another partition", 1, "us-gov-west-1", "FAIL   credentials...another partition than aws-us-gov")
+
+
 def tables():
     """A table that an earlier stack left, and the protection of a working one."""
     table = {"TableName": "pullyard", "DeletionProtectionEnabled": True}
@@ -449,7 +547,7 @@ def questions():
     check("their defaults", [default for _, default in asked[::2]], ["pullyard", "us-east-1", "", "0", "x86_64"])
     check("the reasons", re.findall(r"(?m)^  (.*)", screen)[:5], [
         "the stack's name Acme must be 3 to 25 lower-case letters, digits and single hyphens, with a letter first and no hyphen last",
-        "'eu' must be a region such as eu-central-1", "AlarmEmail must be an e-mail address, or empty, and is 'nobody'",
+        "'eu' is no region that has published its resource types: must be a region such as eu-central-1", "AlarmEmail must be an e-mail address, or empty, and is 'nobody'",
         "the monthly budget must be a whole number of dollars from 0, which is none, to 1000000, and is '-1'",
         "Architecture must be one of arm64, x86_64, and is 'riscv'"])
     expected = {"AlarmEmail": "ops@example.com", "Architecture": "arm64"}
@@ -649,7 +747,7 @@ def fixed_names(properties):
 
 
 if __name__ == "__main__":
-    scenarios = [fresh_account, leftovers, budgets, tables, questions, edits, no_credentials, healthy_account, tools, templates, archives]
+    scenarios = [fresh_account, leftovers, budgets, tables, places, permissions, failed_deployments, questions, edits, no_credentials, healthy_account, tools, templates, archives]
     with ThreadPoolExecutor(3) as pool:
         for one in [pool.submit(scenario) for scenario in scenarios]:
             one.result()
