@@ -2,6 +2,7 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .command import AwsError
@@ -75,8 +76,11 @@ def check(context: Context) -> Iterator[Finding]:
                       "compare its policies with infra/deploy-policy.json")
         return
     denied: List[str] = []
-    for statement in load_policy(context, identity["Account"]):
-        found = list(simulate(context, principal, statement))
+    statements = load_policy(context, identity["Account"])
+    # Most of each call is waiting.
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda one: list(simulate(context, principal or "", one)), statements))
+    for statement, found in zip(statements, answers):
         for organisation in (False, True):
             names = [action for action, by_organisation in found if by_organisation == organisation]
             if names:

@@ -156,8 +156,8 @@ def zones(region, *ids):
 
 MISSING = Refused("ResourceNotFoundException", "there is none")
 EMPTY_ACCOUNT = {
-    "GetCallerIdentity": {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/ada"},
-    "GetRole": {"Role": {"RoleName": "AWSServiceRoleForECS"}}, "SimulatePrincipalPolicy": {"EvaluationResults": []},
+    "GetCallerIdentity": {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:root"},
+    "GetRole": {"Role": {"RoleName": "AWSServiceRoleForECS"}},
     "DescribeAvailabilityZones": zones("us-east-1", "use1-az6", "use1-az1"), "DescribeSubnets": {"subnetSet": []},
     "DescribeVpcs": {"vpcSet": [{"vpcId": f"vpc-0000000{at}"} for at in range(6)]},
     "GetAccountSettings": {"AccountLimit": {"ConcurrentExecutions": 10}}, "GetServiceQuota": {"Quota": {"Value": 6.0}},
@@ -340,9 +340,9 @@ def budgets():
           {"ACTUAL 80": ["c@d"], "ACTUAL 100": ["c@d"], "FORECASTED 100": ["a@b", "by@hand", "c@d"]})
     run("a repeat", 0, "ok     budget")
     # A second stack of the name in another region, and an account's budget made by hand.
-    machine.environment["AWS_DEFAULT_REGION"] = "eu-north-1"
+    edit("us-east-1", "eu-north-1")
     run("another region", 0, "fixed  budget...pullyard-eu-north-1 of 70 dollars")
-    machine.environment["AWS_DEFAULT_REGION"] = "us-east-1"
+    edit("eu-north-1", "us-east-1")
     account.stored[name][0]["TimeUnit"] = "QUARTERLY"
     before = dict(account.stored[name][0])
     run("a budget made by hand", 1, f"FAIL   budget...{name} exists and is not one of all costs a month...delete-budget")
@@ -359,7 +359,7 @@ def budgets():
     machine.override(AlarmEmail="a@b")
     machine.aws.answers["DescribeBudget"] = Refused("AccessDeniedException", "no")
     run("no access to billing", 0, "warn   budget...budgets:ViewBudget...root user allows it once")
-    machine.environment["AWS_DEFAULT_REGION"] = "us-gov-west-1"
+    edit('region = "us-east-1"', 'region = "us-gov-west-1"')
     run("GovCloud", 0, "warn   budget...commercial account")
 
 
@@ -369,7 +369,8 @@ def members(request, name):
 
 
 def permissions():
-    machine, seen = Machine("permissions", {}), {}
+    ada = {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/ada"}
+    machine, seen = Machine("permissions", {"GetCallerIdentity": ada}), {}
     denied, organisation = set(), set()
 
     def simulated(request):
@@ -393,7 +394,7 @@ def permissions():
     run("denied calls", 1, "FAIL   permissions...access logs: no policy allows logs:CreateLogDelivery on *...sed s/NAME/pullyard/g",
         "FAIL   permissions...pass roles: no policy allows iam:PassRole on arn:aws:iam::123456789012:role/pullyard-preflight",
         "FAIL   permissions...network: a policy of the organisation denies ec2:CreateInternetGateway")
-    identity = {"Account": "123456789012", "Arn": "arn:aws:sts::123456789012:assumed-role/deployer/ada"}
+    identity = {**ada, "Arn": "arn:aws:sts::123456789012:assumed-role/deployer/ada"}
     machine.aws.answers.update(GetCallerIdentity=identity, GetRole={"Role": {"Arn": "arn:aws:iam::123456789012:role/a/path/deployer"}})
     denied.clear(), organisation.clear()
     run("a session of a role", 0, "ok     permissions...role/a/path/deployer may")

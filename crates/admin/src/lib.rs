@@ -14,4 +14,4 @@ pub use aws::Aws;
 pub use error::Error;
 pub use first_token::{FirstTokenOutcome, Renew, create_first_token, generate_token};
 pub use protection::{ProtectionOutcome, protect_table};
-pub use stack::Stack;
+pub use stack::{DeletionProtection, Stack};
