@@ -30,7 +30,7 @@ REFUSALS = [
     ("Capital", "Parameter 'Deployment'"),
     ("two--hyphens", "Parameter 'Deployment'"),
     *(("contradiction", sentence, "--parameter-overrides", values) for values, sentence in {
-        "KmsKeyArn=arn": "'KmsKeyArn' must match", "MonthlyBudgetUsd=5": "MonthlyBudgetUsd needs AlarmEmail",
+        "KmsKeyArn=arn": "'KmsKeyArn' must match",
         "DomainName=a.example": "DomainName needs CertificateArn", VPC: "VpcId needs Subnets", SUBNETS: "Subnets needs VpcId",
         f"{VPC} {SUBNETS} Zones=us-east-1a,us-east-1b": "remove Zones or Subnets",
         "AssignPublicIp=false": "AssignPublicIp=false needs Subnets",
@@ -101,8 +101,8 @@ def check_stack(name, overrides, tags):
     pages = client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=f"/pullyard/{name}/")
     days = {str(one.get("retentionInDays")) for page in pages for one in page["logGroups"]}
     check("the retention of logs", days, {overrides.get("LogRetentionDays", "30")})
-    protected = client("dynamodb").describe_table(TableName=name)["Table"]["DeletionProtectionEnabled"]
-    check("the protection of the table", str(protected).lower(), overrides.get("DeletionProtection", "true"))
+    protected = client("dynamodb").describe_table(TableName=name)["Table"].get("DeletionProtectionEnabled", False)
+    check("the protection of the table", protected, False)
     print(f"{name}: {resources} resources in {len(stacks)} stacks")
 
 

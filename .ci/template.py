@@ -1,13 +1,17 @@
 """Checks infra/ for .ci/template: cfn-lint over the expanded templates, rules of safety, nested parameters, scripts."""
 
+import fnmatch
 import json
+import os
 import pathlib
 import re
 import subprocess
 import sys
 import tomllib
 
+import cfnlint.schema.manager
 from cfnlint.decode import decode
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from sam_expand import expanded
 
 PARTS = ["address", "network", "data", "queues", "tasks", "functions", "api", "watch", "template"]
@@ -23,6 +27,17 @@ ACCEPTED_SHELL = {
     (".ci/schemathesis", "SC2329"): "the trap calls it",
     (".ci/simulation", "SC2017"): "the day is an integer on purpose",
 }
+
+# Calls for properties that the templates do not set. A key of your own needs what docs/operations.md lists.
+UNUSED_CALLS = re.compile(
+    "^(elasticfilesystem|firehose|kinesis|kms|s3files|s3tables|vpc-lattice|vpce):|REST|VpnGateway|VpcTenancy|EncryptionControl|"
+    "CidrBlock|SecurityGroupIngress|RuleDescriptions|DescribeInstances|AccountSetting|Repository(Policy|Policies)$|"
+    "(Attach|Detach)RolePolicy|StackPolicy|Replica|Kinesis|Import|(Batch|Delete)(Write)?Item$|ContributorInsights|"
+    "dynamodb:(Put|Delete)ResourcePolicy|CodeSigning|LayerVersion|CapacityProvider$|PublishVersion|RuntimeAlias|"
+    "lambda:Put(Function(Recursion|Scaling)|RuntimeManagement)|LogStream|LogEvents|DataProtection|IndexPolicy|BearerToken|"
+    "DeletionProtection|logs:DeleteResourcePolicy|RegionsFromReplication|s3:(Put|Delete|Create|Update).*("
+    "Abac|Accelerate|Acl|Analytics|CORS|Cors|Encryption$|Inventory|Lifecycle$|Logging|MetadataTable|Metadata|Metrics|"
+    "Notification|ObjectLock|Replication|Tiering|Website)|s3:ListTags")
 
 CONTAINER = "ContainerDefinitions.0."
 PRIVATE = dict.fromkeys(["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"], True)
@@ -40,7 +55,7 @@ RULES = [
       for kind in ("S3::Bucket", "DynamoDB::Table", "SecretsManager::Secret")),
     ("DynamoDB::Table", "BillingMode", "PAY_PER_REQUEST"),
     ("DynamoDB::Table", "PointInTimeRecoverySpecification", {"PointInTimeRecoveryEnabled": True}),
-    ("DynamoDB::Table", "DeletionProtectionEnabled", {"Ref": "DeletionProtection"}),
+    ("DynamoDB::Table", "DeletionProtectionEnabled", ABSENT), # `pullyard init` sets it.
     ("DynamoDB::Table", "SSESpecification.Fn::If.0", "OwnKey"),
     ("S3::Bucket", "PublicAccessBlockConfiguration", PRIVATE),
     ("S3::Bucket", "OwnershipControls", {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}),
@@ -116,6 +131,39 @@ def lint(templates, folder):
         part, rule, message = pathlib.Path(finding["Filename"]).stem, finding["Rule"]["Id"], finding["Message"]
         if not any(key[:2] == (part, rule) and key[2] in message for key in ACCEPTED):
             yield f"infra/{part}.yaml: {rule} {message}"
+
+
+def stale_regions(templates):
+    """Whether infra/regions.json has the types that each region lacks. PULLYARD_WRITE_DOCS=1 writes it."""
+    types = sorted({one["Type"] for template in templates.values() for one in template["Resources"].values()})
+    folder = pathlib.Path(cfnlint.schema.manager.__file__).parents[1] / "data/schemas/providers"
+    regions = sorted(path.stem for path in folder.glob("*-*.json"))
+    found = {region: sorted(set(types) - set(PROVIDER_SCHEMA_MANAGER.get_resource_types(region))) for region in regions}
+    lines = ",\n".join(f"  {json.dumps(region)}: {json.dumps(missing)}" for region, missing in found.items())
+    path, text = pathlib.Path("infra/regions.json"), f"{{\n{lines}\n}}\n"
+    if os.environ.get("PULLYARD_WRITE_DOCS"):
+        path.write_text(text)
+    if path.read_text() != text:
+        yield f"{path} differs from AWS's resource schemas: PULLYARD_WRITE_DOCS=1 .ci/template writes it"
+    for region in ("us-east-1", "eu-central-1"):
+        if found[region]:
+            yield f"{region} lacks {found[region]}"
+
+
+def missing_permissions(templates):
+    """Calls that CloudFormation makes for the templates' types and that infra/deploy-policy.json does not allow."""
+    statements = json.loads(pathlib.Path("infra/deploy-policy.json").read_text())["Statement"]
+    allowed = [action for statement in statements for action in statement["Action"]]
+    for kind in sorted({one["Type"] for template in templates.values() for one in template["Resources"].values()}):
+        handlers = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema.get("handlers", {})
+        needed = {action for name in ("create", "read", "update", "delete") for action in handlers.get(name, {}).get("permissions", [])}
+        for action in sorted(needed):
+            if not UNUSED_CALLS.search(action) and not any(fnmatch.fnmatch(action.lower(), one.lower()) for one in allowed):
+                yield f"infra/deploy-policy.json: {kind} needs {action}"
+    # IAM's limit for a role, without white space.
+    size = len("".join(pathlib.Path("infra/deploy-policy.json").read_text().split()))
+    if size > 10_240:
+        yield f"infra/deploy-policy.json has {size} characters, more than an inline policy of a role may have"
 
 
 def value_at(resource, path):
@@ -219,8 +267,8 @@ def lint_scripts():
 
 
 templates = {part: expanded(load(part), "s3://packaged/functions.zip") for part in PARTS}
-findings = [*lint(templates, pathlib.Path(sys.argv[1])), *break_rules(templates), *misfits(templates),
-            *misjudged_days(templates), *lint_scripts()]
+findings = [*lint(templates, pathlib.Path(sys.argv[1])), *stale_regions(templates), *missing_permissions(templates), *break_rules(templates),
+            *misfits(templates), *misjudged_days(templates), *lint_scripts()]
 print("\n".join(findings))
 if findings:
     sys.exit(f"{len(findings)} findings in infra and .ci")

@@ -3,12 +3,15 @@
 import os
 from typing import Dict, Iterator, List
 
-from .command import AwsError
+from .command import INVALID_KEYS, Aws, AwsError
 from .context import Context
+from .regions import partition
 from .report import FAIL, FIXED, OK, WARN, Finding
 from .samconfig import LOCAL
 
 FILE = LOCAL.name
+# Enabled in every account.
+DEFAULT_REGION = "us-east-1"
 ROLE = "AWSServiceRoleForECS"
 # Zones with Fargate in regions where some zones have none, and zones without Fargate for arm64.
 # Source: Amazon ECS Developer Guide, "Supported Regions for Amazon ECS on AWS Fargate" and "64-bit ARM workloads".
@@ -31,7 +34,23 @@ def check_credentials(context: Context) -> Iterator[Finding]:
         else:
             yield Finding(FAIL, "credentials", "no region is configured", "aws configure set region REGION")
         return
-    identity = aws.call("sts", "get-caller-identity")
+    try:
+        identity = aws.call("sts", "get-caller-identity")
+    except AwsError as error:
+        if error.code not in INVALID_KEYS:
+            raise
+        own = partition(aws.region)
+        enable = ["account", "enable-region", "--region-name", aws.region]
+        home = Aws(DEFAULT_REGION, aws.profile)
+        where = "" if own == "aws" else f", or they are of another partition than {own}, the one of this region"
+        yield Finding(FAIL, "credentials", f"{aws.region} does not know these keys: they are invalid, or the account has not "
+                      f"enabled the region{where}", f"{error.fix(aws)}, or: {home.command(*enable)}")
+        return
+    theirs = identity["Arn"].split(":")[1]
+    if theirs != partition(aws.region):
+        yield Finding(FAIL, "credentials", f"the account is in the partition {theirs}, and {aws.region} in "
+                      f"{partition(aws.region)}", f"choose a region of {theirs}, or a profile of the other account")
+        return
     yield Finding(OK, "credentials", f"account {identity['Account']} in {aws.region} as {identity['Arn']}")
 
 

@@ -1,20 +1,17 @@
 """samconfig.local.toml: written once from the answers to a few questions, and adapted to this release."""
 
-import re
 import sys
 from typing import Any, Callable, Iterator, List, Optional
 
+from .budget import reject_budget
 from .context import configured_region, load_config, reject_stack
 from .parameters import PARAMETERS, reject
+from .regions import reject_region
 from .report import FIXED, OK, WARN, Finding
-from .samconfig import LOCAL, Problem, Samconfig
+from .samconfig import BUDGET, LOCAL, Problem, Samconfig
 
-# Flag and parameter of the answers that are parameters of the stack.
-FLAGS = {"alarm_email": "AlarmEmail", "monthly_budget": "MonthlyBudgetUsd", "architecture": "Architecture"}
-
-
-def reject_region(name: str) -> Optional[str]:
-    return None if re.fullmatch("[a-z]{2,3}(-[a-z]+)+-[0-9]+", name) else f"{name!r} must be a region such as eu-central-1"
+# Flags and parameters of the answers that are parameters of the stack.
+FLAGS = {"alarm_email": "AlarmEmail", "architecture": "Architecture"}
 
 
 def ask(question: str, default: str, reject: Callable[[str], Optional[str]]) -> str:
@@ -50,7 +47,8 @@ def create(options: Any) -> Finding:
     email = parameter("alarm_email", "E-mail address that receives alarms, empty for no alarms")
     if not email and options.monthly_budget not in (None, "0"):
         raise Problem("--monthly-budget needs --alarm-email, the address that AWS writes to")
-    budget = parameter("monthly_budget", "Budget of the account in dollars a month, 0 for none") if email else "0"
+    question = "Budget of the account in dollars a month, 0 for none"
+    budget = answer("monthly_budget", "0", question, reject_budget) if email else "0"
     choices = PARAMETERS["Architecture"]["AllowedValues"]
     # A release's archive is for one architecture.
     if options.architecture or len(choices) > 1:
@@ -61,8 +59,9 @@ def create(options: Any) -> Finding:
         if value:
             config.put(environment, key, value)
     # An update of an existing stack uses its previous address and budget, unless these answers name others.
-    answers = {"AlarmEmail": email, "MonthlyBudgetUsd": budget}
-    chosen = {name: value for name, value in answers.items() if value != PARAMETERS[name]["Default"]}
+    chosen = {"AlarmEmail": email} if email else {}
+    if budget != "0":
+        config.put(environment, BUDGET, budget, "preflight")
     config.put_overrides(environment, {**config.overrides(environment), **chosen, "Architecture": architecture})
     config.save()
     return Finding(FIXED, "config", f"{LOCAL.name} is written, for the stack {stack} in {region or 'no region'}, "
@@ -71,14 +70,14 @@ def create(options: Any) -> Finding:
 
 def reject_flags(options: Any, chosen: List[str]) -> None:
     """Errors: `Problem` for a flag without effect, and for another stack than the one that `sam deploy` deploys."""
-    for flag, name in FLAGS.items():
+    for flag, name in {**FLAGS, "monthly_budget": BUDGET}.items():
         if getattr(options, flag) is None:
             continue
         if LOCAL.exists():
             raise Problem(f"{LOCAL.name} exists: change {name} there")
         if "config" not in chosen:
             raise Problem(f"--{flag.replace('_', '-')} is for a new {LOCAL.name}: add --only config")
-    if LOCAL.exists() and chosen != ["leftovers"]:
+    if LOCAL.exists() and chosen != ["leftovers"] and not options.why:
         config = load_config(options.env)
         for flag, key in [("stack", "stack_name"), ("region", "region")]:
             if getattr(options, flag) not in (None, config.get(options.env, key)):
@@ -122,6 +121,6 @@ def check(options: Any) -> Iterator[Finding]:
     for environment in config.moved:
         line = f"{LOCAL.name} [{environment}.global.parameters]: {config.get(environment, 'parameter_overrides')}"
         if options.dry_run:
-            yield Finding(WARN, "config", f"`sam build` and `sam deploy` have lines of their own, to be: {line}", "infra/preflight")
+            yield Finding(WARN, "config", f"{LOCAL.name} is of an older release or of `sam deploy --guided`, to be: {line}", "infra/preflight")
         else:
             yield Finding(FIXED, "config", line)

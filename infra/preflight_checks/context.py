@@ -16,6 +16,8 @@ class Context(NamedTuple):
     stack: str
     aws: Aws
     parameters: Dict[str, str]
+    # In dollars a month; `None` leaves the account's budget as it is.
+    budget: Optional[str]
     fix: bool
     dry_run: bool
 
@@ -65,4 +67,4 @@ def load_context(options: Any) -> Context:
     profile = options.profile or config.get(environment, "profile")
     region = options.region or config.get(environment, "region") or configured_region(profile)
     return Context(ROOT, environment, stack, Aws(region, profile or os.environ.get("AWS_PROFILE")), parameters,
-                   options.fix, options.dry_run)
+                   config.budget(environment), options.fix, options.dry_run)

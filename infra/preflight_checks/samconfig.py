@@ -17,6 +17,7 @@ LOCAL = ROOT / "samconfig.local.toml"
 TRACKED = ROOT / "samconfig.toml"
 # In the archive of a release: its version and commit. There, the program is built already.
 RELEASE = ROOT / "RELEASE"
+BUDGET = "monthly_budget_usd"
 PAIR = re.compile(r"""\s*([A-Za-z0-9]+)=("[^"\\]*"|'[^'\\]*'|[^\s"'\\]+)(?=\s|$)""")
 
 
@@ -51,6 +52,18 @@ class Samconfig:
             self.gather(environment)
 
     def gather(self, environment: str) -> None:
+        self.gather_overrides(environment)
+        # Older templates made the budget, by a parameter.
+        overrides = self.overrides(environment)
+        budget = overrides.pop("MonthlyBudgetUsd", None)
+        if budget is not None:
+            if self.budget(environment) is None:
+                self.put(environment, BUDGET, budget, "preflight")
+            self.put_overrides(environment, overrides)
+            self.moved.append(environment)
+            self.moved = list(dict.fromkeys(self.moved))
+
+    def gather_overrides(self, environment: str) -> None:
         numbers = [self.find(f"{environment}.{command}.parameters", "parameter_overrides") for command in ["build", "deploy"]]
         found = [number for number in numbers if number is not None]
         if found:
@@ -99,10 +112,15 @@ class Samconfig:
                 return self.value(number)
         return None
 
-    def put(self, environment: str, key: str, value: str) -> None:
-        """Sets a value of every command."""
+    def budget(self, environment: str) -> Optional[str]:
+        """The monthly budget in dollars, or `None` where the file leaves it as it is. SAM does not read this section."""
+        number = self.find(f"{environment}.preflight.parameters", BUDGET)
+        return None if number is None else self.value(number)
+
+    def put(self, environment: str, key: str, value: str, command: str = "global") -> None:
+        """Sets a value of one command, or of every command."""
         quote = "'" if '"' in value else '"'
-        section, line = f"{environment}.global.parameters", f"{key} = {quote}{value}{quote}"
+        section, line = f"{environment}.{command}.parameters", f"{key} = {quote}{value}{quote}"
         number, lines = self.find(section, key), self.section(section)
         if number is not None:
             self.lines[number] = line

@@ -145,7 +145,7 @@ TOOLS = {
     "cargo": 'case "$*" in "lambda --version") echo cargo-lambda 1.9.2;; lambda*) echo "{\\"zig\\": {\\"version\\": \\"0.17\\", '
              '\\"command\\": \\"zig\\"}}";; *) echo cargo 1.999.0;; esac',
     "rustup": "echo x86_64-unknown-linux-gnu"}
-EVERY = ["config", "tools", "credentials", "role", "zones", "quotas", "leftovers", "program", "commit"]
+EVERY = ["config", "tools", "region", "credentials", "permissions", "role", "zones", "quotas", "table", "leftovers", "budget", "program", "commit"]
 
 
 # --- accounts
@@ -156,7 +156,7 @@ def zones(region, *ids):
 
 MISSING = Refused("ResourceNotFoundException", "there is none")
 EMPTY_ACCOUNT = {
-    "GetCallerIdentity": {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/ada"},
+    "GetCallerIdentity": {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:root"},
     "GetRole": {"Role": {"RoleName": "AWSServiceRoleForECS"}},
     "DescribeAvailabilityZones": zones("us-east-1", "use1-az6", "use1-az1"), "DescribeSubnets": {"subnetSet": []},
     "DescribeVpcs": {"vpcSet": [{"vpcId": f"vpc-0000000{at}"} for at in range(6)]},
@@ -348,6 +348,230 @@ def removal():
     remains.tables, remains.secrets = {"pullyard": None}, {"pullyard/key": "other"}
     code, output = machine.run("remove", "--yes")
     check("they are left alone", (code, output.count("left alone"), remains.tables), (1, 2, {"pullyard": None}))
+class Budgets:
+    """The account's budgets, as AWS stores them: name -> budget and addresses by notification."""
+
+    def __init__(self, aws):
+        self.stored = {}
+        aws.answers.update({name: getattr(self, name) for name in dir(self) if name[0].isupper()})
+
+    def key(self, notification):
+        return f"{notification['NotificationType']} {notification['Threshold']:g}"
+
+    def DescribeBudget(self, request):
+        one = self.stored.get(request["BudgetName"])
+        return {"Budget": one[0]} if one else Refused("NotFoundException", "there is none")
+
+    def CreateBudget(self, request):
+        if request["Budget"]["BudgetName"] in self.stored:
+            return Refused("DuplicateRecordException", "the budget already exists")
+        notified = {self.key(one["Notification"]): (one["Notification"], one["Subscribers"]) for one in request["NotificationsWithSubscribers"]}
+        self.stored[request["Budget"]["BudgetName"]] = (request["Budget"], notified)
+        return {}
+
+    def UpdateBudget(self, request):
+        self.stored[request["NewBudget"]["BudgetName"]][0].update(request["NewBudget"])
+        return {}
+
+    def DescribeNotificationsForBudget(self, request):
+        return {"Notifications": [one[0] for one in self.stored[request["BudgetName"]][1].values()]}
+
+    def CreateNotification(self, request):
+        self.stored[request["BudgetName"]][1][self.key(request["Notification"])] = (request["Notification"], request["Subscribers"])
+        return {}
+
+    def subscribers(self, request):
+        return self.stored[request["BudgetName"]][1][self.key(request["Notification"])][1]
+
+    def DescribeSubscribersForNotification(self, request):
+        return {"Subscribers": self.subscribers(request)}
+
+    def CreateSubscriber(self, request):
+        self.subscribers(request).append(request["Subscriber"])
+        return {}
+
+    def UpdateSubscriber(self, request):
+        found = self.subscribers(request)
+        found[found.index(request["OldSubscriber"])] = request["NewSubscriber"]
+        return {}
+
+    def sent(self, name):
+        return {key: [one["Address"] for one in addresses] for key, (_, addresses) in self.stored[name][1].items()}
+
+
+def budgets():
+    machine = Machine("budgets", {})
+    account, name = Budgets(machine.aws), "pullyard-us-east-1"
+    run = lambda title, code, *lines, more=(): machine.preflight(title, code, lines, *more, *only("budget"))
+    edit = lambda old, new: machine.local.write_text(machine.local.read_text().replace(old, new))
+    machine.preflight("half a dollar", 1, ["FAIL   config...a whole number of dollars from 0, which is none, to 1000000, and is '0.5'"],
+                      "--alarm-email", "a@b", "--monthly-budget", "0.5", *only("config"))
+    machine.run("preflight", "--alarm-email", "a@b", "--monthly-budget", "50", *only("config"))
+    run("a dry run", 0, f"warn   budget...{name} of 50 dollars a month is missing", more=["--dry-run"])
+    check("a dry run creates no budget", account.stored, {})
+    run("the first budget", 0, f"fixed  budget...{name} of 50 dollars...AWS writes to a@b when 80 % and 100 %...five weeks")
+    every = {"ACTUAL 80": ["a@b"], "ACTUAL 100": ["a@b"], "FORECASTED 100": ["a@b"]}
+    check("its notifications", account.sent(name), every)
+    check("its limit", account.stored[name][0]["BudgetLimit"], {"Amount": "50", "Unit": "USD"})
+    run("an equal budget", 0, f"ok     budget...{name} is 50 dollars a month")
+    edit("a@b", "c@d")
+    edit('"50"', '"70"')
+    del account.stored[name][1]["ACTUAL 100"]
+    account.stored[name][1]["FORECASTED 100"][1].append({"SubscriptionType": "EMAIL", "Address": "by@hand"})
+    run("another amount, address and notification", 0, f"fixed  budget...{name}: 70 instead of 50 dollars...actual 100 % is new")
+    check("the new address replaces the old one, and joins those added by hand", account.sent(name),
+          {"ACTUAL 80": ["c@d"], "ACTUAL 100": ["c@d"], "FORECASTED 100": ["a@b", "by@hand", "c@d"]})
+    run("a repeat", 0, "ok     budget")
+    # A second stack of the name in another region, and an account's budget made by hand.
+    edit("us-east-1", "eu-north-1")
+    run("another region", 0, "fixed  budget...pullyard-eu-north-1 of 70 dollars")
+    edit("eu-north-1", "us-east-1")
+    account.stored[name][0]["TimeUnit"] = "QUARTERLY"
+    before = dict(account.stored[name][0])
+    run("a budget made by hand", 1, f"FAIL   budget...{name} exists and is not one of all costs a month...delete-budget")
+    check("it stays", account.stored[name][0], before)
+    edit('"70"', '"0"')
+    run("a budget of 0", 0, f"warn   budget...{name} exists...aws budgets delete-budget")
+    account.stored.clear()
+    run("no budget", 0, "ok     budget...none")
+    edit('"0"', '"0.5"')
+    run("half a dollar in the file", 1, "FAIL   budget...whole number of dollars...monthly_budget_usd in samconfig.local.toml")
+    edit('"0.5"', '"5"')
+    edit("AlarmEmail=c@d ", "")
+    run("a budget without an address", 1, "FAIL   budget...needs AlarmEmail")
+    machine.override(AlarmEmail="a@b")
+    machine.aws.answers["DescribeBudget"] = Refused("AccessDeniedException", "no")
+    run("no access to billing", 0, "warn   budget...budgets:ViewBudget...root user allows it once")
+    edit('region = "us-east-1"', 'region = "us-gov-west-1"')
+    run("GovCloud", 0, "warn   budget...commercial account")
+
+
+def members(request, name):
+    """A list of a request in AWS's Query protocol."""
+    return [one for key, one in request.items() if key.startswith(f"{name}.member.")]
+
+
+def permissions():
+    ada = {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/ada"}
+    machine, seen = Machine("permissions", {"GetCallerIdentity": ada}), {}
+    denied, organisation = set(), set()
+
+    def simulated(request):
+        resource, actions = members(request, "ResourceArns")[0], members(request, "ActionNames")
+        seen.setdefault(resource, []).extend(actions)
+        return {"EvaluationResults": [{
+            "EvalActionName": action, "EvalDecision": "implicitDeny" if action in denied | organisation else "allowed",
+            "OrganizationsDecisionDetail": {"AllowedByOrganizations": action not in organisation},
+            "MissingContextValues": ["aws:RequestTag/x"] if action == "sqs:CreateQueue" else []} for action in actions]}
+
+    machine.aws.answers["SimulatePrincipalPolicy"] = simulated
+    run = lambda title, code, *lines: machine.preflight(title, code, lines, *only("permissions"))
+    denied.add("sqs:CreateQueue")
+    run("a condition that only the call can answer", 0, "ok     permissions...user/ada may make the calls")
+    check("patterns become resources", set(seen) - {"*"} >= {
+        "arn:aws:lambda:us-east-1:123456789012:function:pullyard-preflight", "arn:aws:dynamodb:us-east-1:123456789012:table/pullyard",
+        "arn:aws:logs:us-east-1:123456789012:log-group:/pullyard/pullyard/preflight"})
+    check("no pattern is simulated", [one for actions in seen.values() for one in actions if "*" in one], [])
+    denied.update(["logs:CreateLogDelivery", "iam:PassRole"])
+    organisation.add("ec2:CreateInternetGateway")
+    run("denied calls", 1, "FAIL   permissions...access logs: no policy allows logs:CreateLogDelivery on *...sed s/NAME/pullyard/g",
+        "FAIL   permissions...pass roles: no policy allows iam:PassRole on arn:aws:iam::123456789012:role/pullyard-preflight",
+        "FAIL   permissions...network: a policy of the organisation denies ec2:CreateInternetGateway")
+    identity = {**ada, "Arn": "arn:aws:sts::123456789012:assumed-role/deployer/ada"}
+    machine.aws.answers.update(GetCallerIdentity=identity, GetRole={"Role": {"Arn": "arn:aws:iam::123456789012:role/a/path/deployer"}})
+    denied.clear(), organisation.clear()
+    run("a session of a role", 0, "ok     permissions...role/a/path/deployer may")
+    machine.aws.answers["GetRole"] = Refused("AccessDenied", "no")
+    run("a session that may not read its role", 0, "warn   permissions...deploy-policy.json")
+    machine.aws.answers["GetCallerIdentity"] = {**identity, "Arn": "arn:aws:iam::123456789012:root"}
+    run("the root user", 0, "warn   permissions...cannot simulate arn:aws:iam::123456789012:root")
+
+
+def failed_deployments():
+    """--why reads the events of a deleted stack and of its nested stacks."""
+    arn = lambda name: f"arn:aws:cloudformation:us-east-1:123456789012:stack/{name}/1"
+    kind = "AWS::CloudFormation::Stack"
+    events = {}
+
+    def event(of, minute, resource, status, reason="", resource_type=kind, physical=None):
+        events.setdefault(arn(of), []).insert(0, {
+            "StackId": arn(of), "EventId": f"{of}{len(events.get(arn(of), []))}", "StackName": of, "LogicalResourceId": resource,
+            "PhysicalResourceId": arn(physical or of) if resource_type == kind else "", "ResourceType": resource_type,
+            "ResourceStatus": status, "Timestamp": f"2026-12-01T00:{minute:02}:00Z", **({"ResourceStatusReason": reason} if reason else {})})
+
+    event("pullyard", 0, "pullyard", "UPDATE_IN_PROGRESS", "User Initiated")
+    event("pullyard", 1, "Old", "UPDATE_FAILED", "a failure of an earlier deployment", "AWS::S3::Bucket")
+    event("pullyard", 2, "pullyard", "CREATE_IN_PROGRESS", "User Initiated")
+    event("pullyard", 3, "Doors", "CREATE_IN_PROGRESS", physical="pullyard-Doors")
+    event("pullyard-Doors", 4, "Stage", "CREATE_FAILED", "Insufficient permissions to enable logging", "AWS::ApiGatewayV2::Stage")
+    event("pullyard-Doors", 4, "Route", "CREATE_FAILED", "Resource creation cancelled", "AWS::ApiGatewayV2::Route")
+    event("pullyard", 5, "Doors", "CREATE_FAILED", f"Embedded stack {arn('pullyard-Doors')} was not successfully created: "
+          "The following resource(s) failed to create: [Stage].", physical="pullyard-Doors")
+    event("pullyard", 6, "pullyard", "ROLLBACK_IN_PROGRESS", "The following resource(s) failed to create: [Doors]")
+    event("pullyard", 7, "pullyard", "DELETE_COMPLETE")
+    summaries = [{"StackId": arn(name), "StackName": name, "CreationTime": f"2026-12-0{day}T00:00:00Z", "StackStatus": "DELETE_COMPLETE",
+                  **more} for name, day, more in [("pullyard", 1, {}), ("pullyard-dev", 2, {}), ("pullyard", 3, {"ParentId": arn("x")})]]
+    machine = Machine("why", {"ListStacks": {"StackSummaries": summaries},
+                              "DescribeStackEvents": lambda one: {"StackEvents": events[one["StackName"]]}})
+    output = machine.preflight("a failed deployment", 1, [
+        "FAIL   why...Doors > Stage (AWS::ApiGatewayV2::Stage) could not be created: Insufficient permissions to enable logging"
+        "...fix: infra/preflight --only permissions"], "--why")
+    check("only the cause is shown", len(re.findall("(?m)^FAIL", output)), 1)
+    event("pullyard", 8, "pullyard", "CREATE_IN_PROGRESS", "User Initiated")
+    event("pullyard", 9, "pullyard", "CREATE_COMPLETE")
+    machine.preflight("a later success", 0, ["ok     why...CREATE_COMPLETE and has no failed event"], "--why")
+    machine.aws.answers["ListStacks"] = {"StackSummaries": []}
+    machine.preflight("no stack", 0, ["warn   why...no stack other was deployed in us-east-1"], "--why", "--stack", "other")
+    machine.preflight("a check beside it", 1, ["FAIL   config...without --only and --fix"], "--why", *only("role"))
+
+
+def places():
+    """A region that is misspelt, lacks a type, is not enabled, or belongs to another partition."""
+    machine = Machine("places", {})
+    def run(title, code, region, *lines):
+        machine.environment["AWS_DEFAULT_REGION"] = region
+        return machine.preflight(title, code, lines, *only("region", "credentials"))
+    run("a region with every type", 0, "eu-north-1", "ok     region...eu-north-1 has every resource type")
+    run("a misspelt region", 1, "eu-centrl-1", "FAIL   region...did you mean eu-central-1?")
+    run("another partition", 1, "cn-north-1", "ok     region", "FAIL   credentials...in the partition aws, and cn-north-1 in aws-cn")
+    file = machine.folder / "infra/regions.json"
+    before = file.read_text()
+    file.write_text(before.replace('"eu-north-1": []', '"eu-north-1": ["AWS::Budgets::Budget"]'))
+    run("a region without a type", 1, "eu-north-1", "FAIL   region...eu-north-1 lacks AWS::Budgets::Budget")
+    machine.preflight("such a region for a new file", 1, ["FAIL   config...eu-north-1 lacks"], "--region", "eu-north-1", *only("config"))
+    file.write_text(before)
+    machine.aws.answers["GetCallerIdentity"] = Refused("InvalidClientTokenId", "The security token included in the request is invalid")
+    run("a region that is not enabled", 1, "eu-south-2", "FAIL   credentials...aws account enable-region --region-name eu-south-2 --region us-east-1")
+    run("keys of another partition", 1, "us-gov-west-1", "FAIL   credentials...another partition than aws-us-gov")
+
+
+def tables():
+    """A table that an earlier stack left, and the protection of a working one."""
+    table = {"TableName": "pullyard", "DeletionProtectionEnabled": True}
+    machine = Machine("tables", {"DescribeTable": lambda _: {"Table": dict(table)} if table else MISSING, "Scan": {"Count": 1}})
+    machine.aws.answers.update(UpdateTable=lambda one: table.update(
+        DeletionProtectionEnabled=one["DeletionProtectionEnabled"]) or {}, DeleteTable=lambda _: (
+        Refused("ValidationException", "the table is protected") if table["DeletionProtectionEnabled"] else table.clear() or {}))
+    run = lambda title, code, *lines, more=(): machine.preflight(title, code, lines, *more, *only("table"))
+    run("a table with data", 0, "warn   table...data of an earlier stack", more=["--fix"])
+    machine.aws.answers["Scan"] = {"Count": 0}
+    run("an empty table", 0, "warn   table...infra/preflight --fix")
+    run("an empty table, dry", 0, "warn   table...infra/preflight --fix", more=["--fix", "--dry-run"])
+    machine.aws.answers["DescribeStacks"] = stack("ROLLBACK_FAILED")
+    run("an empty table of a failed stack", 0, "ok     table...ROLLBACK_FAILED", more=["--fix"])
+    check("it stays", bool(table) and not {"UpdateTable", "DeleteTable"} & set(machine.aws.calls))
+    machine.aws.answers["DescribeStacks"] = EMPTY_ACCOUNT["DescribeStacks"]
+    run("an empty table is deleted", 0, "fixed  table...has been deleted", more=["--fix"])
+    check("it is gone", table, {})
+    run("no table", 0, "ok     table...no table pullyard exists")
+    table.update(TableName="pullyard", DeletionProtectionEnabled=False)
+    machine.aws.answers["DescribeStacks"] = stack("UPDATE_COMPLETE")
+    run("a table without protection", 0, "warn   table...pullyard init...update-table...--deletion-protection-enabled")
+    table["DeletionProtectionEnabled"] = True
+    run("a protected table", 0, "ok     table...protected from deletion")
+    machine.run("preflight", *only("config"))
+    machine.override(DeletionProtection="false")
+    run("a temporary stack's table", 0, "warn   table...DeletionProtection is false...--no-deletion-protection-enabled")
 
 
 def no_credentials():
@@ -407,10 +631,11 @@ def questions():
     check("their defaults", [default for _, default in asked[::2]], ["pullyard", "us-east-1", "", "0", "x86_64"])
     check("the reasons", re.findall(r"(?m)^  (.*)", screen)[:5], [
         "the stack's name Acme must be 3 to 25 lower-case letters, digits and single hyphens, with a letter first and no hyphen last",
-        "'eu' must be a region such as eu-central-1", "AlarmEmail must be an e-mail address, or empty, and is 'nobody'",
-        "MonthlyBudgetUsd must be a whole number from 0 to 1000000, and is '-1'",
+        "'eu' is no region that has published its resource types: must be a region such as eu-central-1", "AlarmEmail must be an e-mail address, or empty, and is 'nobody'",
+        "the monthly budget must be a whole number of dollars from 0, which is none, to 1000000, and is '-1'",
         "Architecture must be one of arm64, x86_64, and is 'riscv'"])
-    expected = {"AlarmEmail": "ops@example.com", "MonthlyBudgetUsd": "50", "Architecture": "arm64"}
+    expected = {"AlarmEmail": "ops@example.com", "Architecture": "arm64"}
+    check("the budget is for preflight", 'monthly_budget_usd = "50"' in machine.local.read_text())
     check("SAM builds and deploys them", (machine.deployed("build"), machine.deployed()), (expected, expected))
     values = SamConfig(str(machine.folder), machine.local.name).get_all(["deploy"], "parameters")
     check("SAM deploys this stack", (values["stack_name"], values["region"]), ("acme", "eu-central-1"))
@@ -500,6 +725,11 @@ def edits():
     machine.preflight("a folder of one's own", 0, ["ok     config"], *only("config"))
     check("one line for both", machine.deployed("build"), machine.deployed())
 
+    machine.local.write_text('[default.global.parameters]\nparameter_overrides = "AlarmEmail=a@b MonthlyBudgetUsd=50"\n')
+    machine.preflight("a file with the budget as a parameter", 0, ["fixed  config...AlarmEmail=a@b"], *only("config"))
+    check("the budget is moved", (machine.deployed(), machine.local.read_text().endswith(
+        '[default.preflight.parameters]\nmonthly_budget_usd = "50"\n')), ({"AlarmEmail": "a@b"}, True))
+
     machine.local.write_text("""# mine
 version = 0.1
 [default.global.parameters] # here
@@ -547,7 +777,7 @@ def templates():
     variables = [one.environment["Variables"] for one in SamFunctionProvider(stacks).get_all()]
     check("functions", len(variables), 8)
     check("each variable has a value", [one for one in variables if set(one.values()) & parsed["functions"]["Parameters"].keys()], [])
-    stack_context = context.Context(folder, "default", "acme", command.Aws(None, None), {}, False, False)
+    stack_context = context.Context(folder, "default", "acme", command.Aws(None, None), {}, None, False, False)
     covered = {"acme/key"}.union(*(kind.names for kind in leftovers.kinds(stack_context)))
     named = {json_name for part in parsed.values() for one in part["Resources"].values()
              for json_name in fixed_names(one.get("Properties", {}))}
@@ -616,7 +846,7 @@ def fixed_names(properties):
 
 
 if __name__ == "__main__":
-    scenarios = [fresh_account, leftovers, removal, questions, edits, no_credentials, healthy_account, tools, templates, archives]
+    scenarios = [fresh_account, leftovers, removal, budgets, tables, places, permissions, failed_deployments, questions, edits, no_credentials, healthy_account, tools, templates, archives]
     with ThreadPoolExecutor(3) as pool:
         for one in [pool.submit(scenario) for scenario in scenarios]:
             one.result()

@@ -56,6 +56,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.reply("s3", operation, answer, False)
         if target:
             protocol, operation = "json", target.split(".")[-1]
+            query = json.loads(body or b"{}")
         elif "/operation/" in path:
             protocol, operation = "cbor", path.split("/")[-1]
         elif "Action" in query:

@@ -164,6 +164,13 @@ impl Account {
         self.set_answer("DescribeStacks", &xml_response("DescribeStacks", &stack));
     }
 
+    pub(super) fn add_output(&self, name: &str, value: &str) {
+        let (_, text) = self.state.lock().unwrap().answers["DescribeStacks"].clone();
+        let member =
+            format!("<member><OutputKey>{name}</OutputKey><OutputValue>{value}</OutputValue></member></Outputs>");
+        self.set_answer("DescribeStacks", &text.replacen("</Outputs>", &member, 1));
+    }
+
     pub(super) fn set_output(&self, name: &str, value: &str) {
         let (_, text) = self.state.lock().unwrap().answers["DescribeStacks"].clone();
         let key = format!("<OutputKey>{name}</OutputKey><OutputValue>");

@@ -1,6 +1,6 @@
 //! Tests `init --stack`, which sets up a deployed stack and may be interrupted and repeated.
 
-use super::account::Account;
+use super::account::{Account, error_answer};
 use crate::cli::CommandOutput;
 use crate::prelude::*;
 
@@ -57,6 +57,30 @@ async fn init_sets_up_a_stack_and_a_repeat_changes_nothing() {
     assert_eq!(story.store().await.load_first_token().await.unwrap(), before);
     let json: Value = serde_json::from_str(&run_init(&story, &user, &["--json"]).await.assert_success()).unwrap();
     assert_eq!((&json["context"], &json["steps"][0]["did"]), (&"py".into(), &"existed".into()), "{json}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_protects_the_table_once_unless_the_stack_is_temporary() {
+    let (story, account) = stack_without_token().await;
+    let user = account.operator();
+    let described = |protected: bool| json!({ "Table": { "DeletionProtectionEnabled": protected } }).to_string();
+    account.set_answer("DescribeTable", &described(false));
+    account
+        .set_answer("UpdateTable", &json!({ "TableDescription": { "DeletionProtectionEnabled": true } }).to_string());
+    // An older template protects the table.
+    run_init(&story, &user, &["--no-forge"]).await.assert_success();
+    account.add_output("DeletionProtection", "false");
+    run_init(&story, &user, &["--no-forge"]).await.assert_success();
+    assert!(!account.calls().contains(&"UpdateTable".into()), "{:?}", account.calls());
+
+    account.set_output("DeletionProtection", "true");
+    run_init(&story, &user, &["--no-forge"]).await.assert_exit(0, "Protected the table pullyard from deletion");
+    account.set_answer("DescribeTable", &described(true));
+    account.set_response("UpdateTable", error_answer("ValidationException", "a protected table is not written"));
+    run_init(&story, &user, &["--no-forge"]).await.assert_exit(0, "The table pullyard is protected from deletion");
+    account.set_answer("DescribeTable", &described(false));
+    account.set_response("UpdateTable", error_answer("AccessDeniedException", "no"));
+    run_init(&story, &user, &["--no-forge"]).await.assert_exit(4, "can still be deleted by mistake");
 }
 
 #[tokio::test(flavor = "multi_thread")]

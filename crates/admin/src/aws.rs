@@ -120,7 +120,7 @@ impl Aws {
         Element::parse(&answer).ok_or_else(|| unreadable_response(operation))
     }
 
-    /// Retries transient errors, because all calls are reads.
+    /// Retries transient errors, because every call is a read or may be repeated.
     async fn send_with_retries(&self, call: Call<'_>) -> Result<String, Error> {
         let mut tries = 1;
         loop {

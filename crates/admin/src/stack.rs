@@ -32,6 +32,18 @@ pub struct Stack {
     pub image: Option<String>,
     /// `x86_64` or `arm64`.
     pub architecture: Option<String>,
+    pub deletion_protection: DeletionProtection,
+}
+
+/// Which program protects the table from deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeletionProtection {
+    /// `pullyard init`, once the first deployment has succeeded.
+    Init,
+    /// A temporary stack, whose table stays unprotected.
+    Off,
+    /// CloudFormation, in a stack of an older release.
+    Template,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +116,11 @@ impl Stack {
             commit: output_value("Commit").ok(),
             image: output_value("Image").ok().filter(|image| !image.is_empty()),
             architecture: output_value("Architecture").ok(),
+            deletion_protection: match outputs.get("DeletionProtection").copied() {
+                Some("true") => DeletionProtection::Init,
+                Some(_) => DeletionProtection::Off,
+                None => DeletionProtection::Template,
+            },
         })
     }
 }
@@ -131,5 +148,6 @@ pub(crate) fn sample() -> Stack {
         commit: None,
         image: None,
         architecture: None,
+        deletion_protection: DeletionProtection::Init,
     }
 }

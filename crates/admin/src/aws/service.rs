@@ -1,4 +1,4 @@
-//! The AWS services that the operator's commands read, with their host names and protocols.
+//! The AWS services that the operator's commands call, with their host names and protocols.
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Service {
@@ -16,6 +16,7 @@ pub(super) enum Protocol {
 
 impl Service {
     pub(crate) const CLOUD_FORMATION: Self = Self::query("cloudformation", "CloudFormation", "2010-05-15");
+    pub(crate) const DYNAMODB: Self = Self::json("dynamodb", "DynamoDB", "DynamoDB_20120810", "1.0");
     pub(crate) const EC2: Self = Self::query("ec2", "EC2", "2016-11-15");
     pub(crate) const ECR: Self = Self::json("api.ecr", "ECR", "AmazonEC2ContainerRegistry_V20150921", "1.1");
     pub(crate) const ECS: Self = Self::json("ecs", "ECS", "AmazonEC2ContainerServiceV20141113", "1.1");

@@ -8,7 +8,7 @@ use super::doctor::Account;
 use super::{Global, prompt};
 use crate::client::choices::agent_choices;
 use crate::client::prelude::*;
-use pullyard_admin::{Aws, Error, Renew, Stack};
+use pullyard_admin::{Aws, Error, ProtectionOutcome, Renew, Stack, protect_table};
 use pullyard_domain::agent::{Agent, ChoiceLevel};
 use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::hook::Ingress;
@@ -24,8 +24,8 @@ use sign_in::sign_in;
 
 /// Set up a deployed stack.
 ///
-/// Creates the first admin token, which signs this command line in, then the first project, the forge and a repository.
-/// Existing objects stay unchanged; it is safe to run twice.
+/// Creates the first admin token, which signs this command line in, then the first project, the forge and a repository, and
+/// protects the table from deletion. Existing objects stay unchanged; it is safe to run twice.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard init --stack pullyard --project acme --repo acme/app --agent claude_code
@@ -141,6 +141,10 @@ impl Init {
             let request = AddRepository::new(forge.id.clone(), name, agent);
             let request = AddRepository { workflows: self.workflows, ..request };
             record(ensure_repository(&session, &project, &request).await?);
+        }
+        // Last: a user without this permission has done every other step.
+        if let Some(step) = ensure_protection(&aws, &stack).await? {
+            record(step);
         }
         let next = next_steps(&stack, &forge, &project);
         if screen.is_json() {
@@ -265,6 +269,27 @@ async fn ensure_repository(session: &Session, project: &ProjectId, request: &Add
     let repository = session.api.add_repository(project, request).await?;
     let sentence = format!("Connected {}, branch {}.", repository.name, repository.default_branch);
     Ok(Step::new("repository", StepOutcome::Made, sentence))
+}
+
+/// None where the stack is temporary, or where its template protects the table.
+async fn ensure_protection(aws: &Aws, stack: &Stack) -> Result<Option<Step>, CliError> {
+    let table = &stack.table;
+    let outcome = protect_table(aws, stack).await.map_err(|error| {
+        to_fault(error).with_help(format!(
+            "the table {table} can still be deleted by mistake: run this command again with the permissions dynamodb:DescribeTable and dynamodb:UpdateTable"
+        ))
+    })?;
+    Ok(match outcome {
+        ProtectionOutcome::Enabled => {
+            Some(Step::new("protection", StepOutcome::Made, format!("Protected the table {table} from deletion.")))
+        }
+        ProtectionOutcome::AlreadyEnabled => Some(Step::new(
+            "protection",
+            StepOutcome::Existed,
+            format!("The table {table} is protected from deletion."),
+        )),
+        ProtectionOutcome::Unchanged => None,
+    })
 }
 
 fn next_steps(stack: &Stack, forge: &Forge, project: &ProjectId) -> Vec<String> {
