@@ -34,7 +34,7 @@ UNUSED_CALLS = re.compile(
     "CidrBlock|SecurityGroupIngress|RuleDescriptions|DescribeInstances|AccountSetting|Repository(Policy|Policies)$|"
     "(Attach|Detach)RolePolicy|StackPolicy|Replica|Kinesis|Import|(Batch|Delete)(Write)?Item$|ContributorInsights|"
     "dynamodb:(Put|Delete)ResourcePolicy|CodeSigning|LayerVersion|CapacityProvider$|PublishVersion|RuntimeAlias|"
-    "lambda:Put(Function(Recursion|Scaling)|RuntimeManagement)|LogStream|LogEvents|DataProtection|IndexPolicy|BearerToken|"
+    "lambda:Put(FunctionScaling|RuntimeManagement)|LogStream|LogEvents|DataProtection|IndexPolicy|BearerToken|"
     "DeletionProtection|logs:DeleteResourcePolicy|RegionsFromReplication|s3:(Put|Delete|Create|Update).*("
     "Abac|Accelerate|Acl|Analytics|CORS|Cors|Encryption$|Inventory|Lifecycle$|Logging|MetadataTable|Metadata|Metrics|"
     "Notification|ObjectLock|Replication|Tiering|Website)|s3:ListTags")

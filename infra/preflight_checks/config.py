@@ -89,7 +89,8 @@ def repair_prefix(config: Samconfig, environment: str) -> Optional[str]:
     Errors: `Problem` for unreadable parameters, and nothing is written."""
     config.overrides(environment)
     stack, prefix = config.get(environment, "stack_name") or "pullyard", config.get(environment, "s3_prefix") or ""
-    if prefix.split("/")[-1] == stack:
+    # The prefixes of samconfig.toml belong to other stacks; any further one is the user's.
+    if prefix == stack or prefix and prefix not in ("pullyard", "pullyard-dev"):
         return None
     number = config.find(f"{environment}.deploy.parameters", "s3_prefix")
     if number is not None:

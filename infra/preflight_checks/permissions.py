@@ -41,7 +41,15 @@ def find_principal(context: Context, arn: str) -> Optional[str]:
     if kind.startswith("user/"):
         return arn
     if kind.startswith("assumed-role/"):
-        return context.aws.call("iam", "get-role", "--role-name", kind.split("/")[1])["Role"]["Arn"]
+        role = kind.split("/")[1]
+        try:
+            return context.aws.call("iam", "get-role", "--role-name", role)["Role"]["Arn"]
+        except AwsError as error:
+            if not error.denied:
+                raise
+        # Right for a role without a path.
+        _, partition_name, _, _, account, _ = arn.split(":", 5)
+        return f"arn:{partition_name}:iam::{account}:role/{role}"
     return None
 
 

@@ -5,12 +5,16 @@ import json
 from typing import Dict, Iterator, List, Optional
 
 from .context import Context
-from .report import FAIL, OK, Finding
+from .report import FAIL, OK, WARN, Finding
 from .samconfig import ROOT
 
 CHECK = "region"
 PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov", "us-iso": "aws-iso", "us-isob": "aws-iso-b", "us-isof": "aws-iso-f",
               "eu-isoe": "aws-iso-e", "eusc": "aws-eusc"}
+
+
+# cfn-lint has no schemas of it.
+UNPUBLISHED = ("me-south-1",)
 
 
 def load_regions() -> Dict[str, List[str]]:
@@ -25,6 +29,8 @@ def partition(region: str) -> str:
 
 def reject_region(name: str) -> Optional[str]:
     regions = load_regions()
+    if name in UNPUBLISHED:
+        return None
     if name not in regions:
         near = difflib.get_close_matches(name, regions, 1, 0.8)
         hint = f"did you mean {near[0]}?" if near else "must be a region such as eu-central-1"
@@ -39,7 +45,9 @@ def check(context: Context) -> Iterator[Finding]:
     if not region:
         return
     reason = reject_region(region)
-    if reason:
+    if region in UNPUBLISHED:
+        yield Finding(WARN, CHECK, f"AWS publishes no resource types of {region}, so only the deployment finds a missing one")
+    elif reason:
         place = "correct region in samconfig.local.toml, or the region of the AWS CLI"
         yield Finding(FAIL, CHECK, reason, place)
     else:

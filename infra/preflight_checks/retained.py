@@ -93,11 +93,11 @@ def buckets(aws: Aws, stack: str) -> List[str]:
 def delete_bucket(aws: Aws, name: str) -> None:
     """`aws s3 rb --force` deletes no older versions, so this deletes all versions and markers first."""
     while True:
-        page = aws.call("s3api", "list-object-versions", "--bucket", name, "--max-items", "1000")
+        page = aws.call("s3api", "list-object-versions", "--bucket", name, "--no-paginate")
         found = [*(page.get("Versions") or []), *(page.get("DeleteMarkers") or [])]
         if not found:
             break
-        objects = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]
+        objects = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found[:1000]]
         file, path = tempfile.mkstemp(suffix=".json")
         try:
             with os.fdopen(file, "w") as request:

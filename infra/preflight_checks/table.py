@@ -6,6 +6,7 @@ from .command import AwsError
 from .context import Context
 from .leftovers import DEAD, EMPTY, describe_stack, missing
 from .report import FIXED, OK, WARN, Finding
+from .retained import belongs
 
 CHECK = "table"
 
@@ -52,13 +53,19 @@ def check_protection(context: Context, stack: Dict[str, Any], table: Dict[str, A
 
 def check_empty(context: Context, table: Dict[str, Any]) -> Iterator[Finding]:
     """A failed deployment leaves an empty table where DynamoDB refused to delete it."""
-    if not is_empty(context):
+    arn = table.get("TableArn", "")
+    tags = context.aws.call("dynamodb", "list-tags-of-resource", "--resource-arn", arn).get("Tags", [])
+    if not belongs(tags, context.stack):
+        yield Finding(WARN, CHECK, f"no tag shows that a stack {context.stack} made the table {context.stack}, so it stays",
+                      "use another stack name, or delete the table")
+    elif not is_empty(context):
         yield Finding(WARN, CHECK, f"the table {context.stack} has data of an earlier stack, so it stays")
     elif not context.fix or context.dry_run:
         yield Finding(WARN, CHECK, f"the table {context.stack} is empty and belongs to no stack", "infra/preflight --fix")
     else:
         if table.get("DeletionProtectionEnabled"):
             context.aws.call(*protection(context, False))
+            context.aws.call("dynamodb", "wait", "table-exists", "--table-name", context.stack, timeout=600)
         name = ["--table-name", context.stack]
         context.aws.call("dynamodb", "delete-table", *name)
         context.aws.call("dynamodb", "wait", "table-not-exists", *name, timeout=600)

@@ -482,7 +482,7 @@ def permissions():
     denied.clear(), organisation.clear()
     run("a session of a role", 0, "ok     permissions...role/a/path/deployer may")
     machine.aws.answers["GetRole"] = Refused("AccessDenied", "no")
-    run("a session that may not read its role", 0, "warn   permissions...deploy-policy.json")
+    run("a session that may not read its role", 0, "ok     permissions...role/deployer may")
     machine.aws.answers["GetCallerIdentity"] = {**identity, "Arn": "arn:aws:iam::123456789012:root"}
     run("the root user", 0, "warn   permissions...cannot simulate arn:aws:iam::123456789012:root")
 
@@ -533,6 +533,8 @@ def places():
         return machine.preflight(title, code, lines, *only("region", "credentials"))
     run("a region with every type", 0, "eu-north-1", "ok     region...eu-north-1 has every resource type")
     run("a misspelt region", 1, "eu-centrl-1", "FAIL   region...did you mean eu-central-1?")
+    run("a region without schemas", 0, "me-south-1", "warn   region...AWS publishes no resource types of me-south-1")
+    run("no region's name", 1, "eu", "FAIL   region...must be a region such as eu-central-1")
     run("another partition", 1, "cn-north-1", "ok     region", "FAIL   credentials...in the partition aws, and cn-north-1 in aws-cn")
     file = machine.folder / "infra/regions.json"
     before = file.read_text()
@@ -547,19 +549,22 @@ def places():
 
 def tables():
     """A table that an earlier stack left, and the protection of a working one."""
-    table = {"TableName": "pullyard", "DeletionProtectionEnabled": True}
-    machine = Machine("tables", {"DescribeTable": lambda _: {"Table": dict(table)} if table else MISSING, "Scan": {"Count": 1}})
+    table = {"TableName": "pullyard", "TableArn": "arn:table", "TableStatus": "ACTIVE", "DeletionProtectionEnabled": True}
+    tags = [{"Key": "pullyard:deployment", "Value": "other"}]
+    machine = Machine("tables", {"ListTagsOfResource": lambda _: {"Tags": tags}, "DescribeTable": lambda _: {"Table": dict(table)} if table else MISSING, "Scan": {"Count": 1}})
     machine.aws.answers.update(UpdateTable=lambda one: table.update(
         DeletionProtectionEnabled=one["DeletionProtectionEnabled"]) or {}, DeleteTable=lambda _: (
         Refused("ValidationException", "the table is protected") if table["DeletionProtectionEnabled"] else table.clear() or {}))
     run = lambda title, code, *lines, more=(): machine.preflight(title, code, lines, *more, *only("table"))
+    run("a table of another stack", 0, "warn   table...no tag shows that a stack pullyard made", more=["--fix"])
+    tags[0]["Value"] = "pullyard"
     run("a table with data", 0, "warn   table...data of an earlier stack", more=["--fix"])
     machine.aws.answers["Scan"] = {"Count": 0}
     run("an empty table", 0, "warn   table...infra/preflight --fix")
     run("an empty table, dry", 0, "warn   table...infra/preflight --fix", more=["--fix", "--dry-run"])
     machine.aws.answers["DescribeStacks"] = stack("ROLLBACK_FAILED")
     run("an empty table of a failed stack", 0, "ok     table...ROLLBACK_FAILED", more=["--fix"])
-    check("it stays", bool(table) and not {"UpdateTable", "DeleteTable"} & set(machine.aws.calls))
+    check("it stays", bool(table) and not {"UpdateTable", "DeleteTable"} & set(machine.aws.calls), True)
     machine.aws.answers["DescribeStacks"] = EMPTY_ACCOUNT["DescribeStacks"]
     run("an empty table is deleted", 0, "fixed  table...has been deleted", more=["--fix"])
     check("it is gone", table, {})
@@ -725,7 +730,7 @@ def edits():
     machine.preflight("a folder of one's own", 0, ["ok     config"], *only("config"))
     check("one line for both", machine.deployed("build"), machine.deployed())
 
-    machine.local.write_text('[default.global.parameters]\nparameter_overrides = "AlarmEmail=a@b MonthlyBudgetUsd=50"\n')
+    machine.local.write_text('version = 0.1\n[default.global.parameters]\nparameter_overrides = "AlarmEmail=a@b MonthlyBudgetUsd=50"\n')
     machine.preflight("a file with the budget as a parameter", 0, ["fixed  config...AlarmEmail=a@b"], *only("config"))
     check("the budget is moved", (machine.deployed(), machine.local.read_text().endswith(
         '[default.preflight.parameters]\nmonthly_budget_usd = "50"\n')), ({"AlarmEmail": "a@b"}, True))
