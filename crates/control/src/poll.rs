@@ -17,7 +17,7 @@ use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::hook::poll_progress::{LOOK_BACK, poll_interval};
-use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL};
+use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL, RETRY_LIMIT};
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::Repository;
 use pullyard_domain::pull_request::PullRequestId;
@@ -127,13 +127,16 @@ async fn look_at_changed_issues(
     }
     let oldest = since.minus(repository_poll::CLOCK_SKEW);
     let raises = raise_by_issue_comments(ctx, integration, &repository, &numbers, oldest);
-    if let Err(error) = repository_poll::with_timeout(integration, raises).await {
+    let result = repository_poll::with_timeout(integration, raises).await;
+    if let Err(error) = &result {
         tracing::warn!(repository = %repository.name, error = %error, "comments on issues not read");
     }
-    Ok(Some(started))
+    // The next poll repeats a failure, for a day.
+    Ok(Some(if result.is_ok() { started } else { since.max(started.minus(RETRY_LIMIT)) }))
 }
 
 /// Raises limits by the comments on changed issues since `oldest` that no webhook delivered.
+/// Errors: the last one; the other comments are decided nevertheless.
 async fn raise_by_issue_comments(
     ctx: &Context,
     integration: &Integration,
@@ -143,18 +146,21 @@ async fn raise_by_issue_comments(
 ) -> Result<(), Error> {
     let Some(client) = forge_client(ctx, integration, repository).await?.into_issue_client() else { return Ok(()) };
     let scope = ProjectScope::single(repository.project.clone());
+    let mut result = Ok(());
     for number in numbers.iter().copied().take(MAX_COMMENTED) {
         let (id, name) = (repository.id, &repository.name);
         let item = CommentedItem { repository: id, repository_name: name, number, is_pull_request: false };
         for comment in client.issue_comments(name.as_str(), number).await?.items {
             let author = comment.author.as_ref().filter(|_| time_of(comment.created_at) >= oldest);
             let raise = author.and_then(|author| RaiseComment::from_comment(&comment, Some(author), item));
-            if let Some(raise) = raise {
-                raise_if_missed(ctx, &scope, &integration.id, &raise).await?;
+            if let Some(raise) = raise
+                && let Err(error) = raise_if_missed(ctx, &scope, &integration.id, &raise).await
+            {
+                result = Err(error);
             }
         }
     }
-    Ok(())
+    result
 }
 
 /// Compares one pull request now, because a user has just changed it. The regular poll remains due.

@@ -192,12 +192,12 @@ pub fn is_decided_for_linked(first: Option<&Reason>) -> bool {
     is_decided(first) && !matches!(first, Some(Reason::NoLinkedTicket { .. }))
 }
 
-/// How long a review is retried while the forge does not return its author's permission.
-const PERMISSION_RETRY_LIMIT: Duration = Duration::from_secs(24 * 3600);
+/// How long a review or comment is retried while the forge does not return its author's permission.
+pub const RETRY_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 /// Whether a review of this age must be decided again. The limit lets a comparison complete in the end.
 pub fn should_retry_permission(answer: &Reason, age: Duration) -> bool {
-    matches!(answer, Reason::PermissionUnknown { .. }) && age < PERMISSION_RETRY_LIMIT
+    matches!(answer, Reason::PermissionUnknown { .. }) && age < RETRY_LIMIT
 }
 
 #[cfg(test)]

@@ -272,7 +272,7 @@ impl Job {
 
     /// The limit of each attempt: `limits.cost_usd`, otherwise its part of the job's reservation.
     fn attempt_limit(&self) -> Option<u64> {
-        self.policy.cost_usd_micros.or(self.charged.as_ref()?.attempt_usd_micros)
+        self.policy.cost_usd_micros.or_else(|| self.charged.as_ref()?.attempt_usd_micros)
     }
 
     fn reservation_left(&self) -> Option<u64> {

@@ -122,6 +122,7 @@ impl Calls {
         self.handles.retain(|_, call| !call.is_finished());
         match ended {
             Ok(printed) => printed,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => Ok(()),
         }
     }

@@ -17,7 +17,8 @@ pub(super) struct RaiseArgs {
     /// Time until the raise ends, at most 30d (default: 7d).
     #[arg(long = "for", value_name = "LENGTH", value_parser = super::tokens::parse_duration)]
     length: Option<u64>,
-    /// Start the job then that the limit refused or stopped.
+    /// Then start the ticket's job that the limit refused or stopped; for a pull request, a revision, or a review if it
+    /// has no ticket.
     #[arg(long)]
     pub(super) start: bool,
     /// Key of this request; repeating it raises nothing and starts no second job.

@@ -9,7 +9,7 @@ use crate::review::{decide_review, record_pull_request_change};
 use crate::tickets::raise_comment::raise_if_missed;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::forge::ForgeKind;
-use pullyard_domain::hook::{is_decided, is_decided_for_linked, should_retry_permission};
+use pullyard_domain::hook::{RETRY_LIMIT, is_decided, is_decided_for_linked, should_retry_permission};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::review::{PullRequestSnapshot, ReviewEvent};
 use pullyard_forge::{Comment, Review, ReviewState};
@@ -39,8 +39,13 @@ impl RepositoryPoll<'_> {
         }
         // Last, so that a failure to list comments does not block reviews.
         for comment in forge.issue_comments(name.as_str(), id.number).await?.items {
-            if let Some(raise) = self.raise_comment(&comment, &snapshot) {
-                raise_if_missed(self.ctx, &self.scope, &self.integration.id, &raise).await?;
+            if let Some(raise) = self.raise_comment(&comment, &snapshot)
+                && let Err(error) = raise_if_missed(self.ctx, &self.scope, &self.integration.id, &raise).await
+            {
+                tracing::warn!(repository = %name, error = %error, "comment with a raise not decided");
+                // It must not hide the later comments, nor block the comparison for ever.
+                let age = self.ctx.clock.now().since(time_of(comment.created_at));
+                undecided = (age < RETRY_LIMIT).then(|| error.to_string()).or(undecided);
             }
             let Some(event) = comment_event(&comment, snapshot.clone()) else { continue };
             undecided = self.decide_missed_event(&linked, &event).await?.or(undecided);

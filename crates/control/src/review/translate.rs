@@ -355,9 +355,9 @@ fn translate_comment(event: CommentEvent) -> Result<WebhookEvent, InvalidId> {
     Ok(WebhookEvent::Comment(Box::new(ReviseComment { repository, repository_name, number, request })))
 }
 
-/// The action that a comment requests, or `None` if it is neither a command nor almost one. A raise requests no work
-/// on the pull request; see `RaiseComment`. The case of letters and
-/// invisible characters, which phones and web pages insert, do not matter.
+/// The action that a comment requests, or `None` if it is neither a command nor almost one. A raise requests no work on
+/// the pull request; see `RaiseComment`. The case of letters and invisible characters, which phones and web pages
+/// insert, do not matter.
 pub(crate) fn parse_command(body: &str) -> Option<RequestedAction> {
     if RaiseAmount::parse_comment(body).is_some() {
         return None;

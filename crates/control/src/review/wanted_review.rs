@@ -12,6 +12,7 @@ use pullyard_domain::id::ReviewId;
 use pullyard_domain::project::ReviewWhen;
 use pullyard_domain::pull_request::{AutomaticReviews, PullRequest};
 use pullyard_domain::review::{RequestedAction, ReviewEvent, ReviewRequest};
+use pullyard_domain::text::OrWait;
 use pullyard_store::Write;
 use std::time::Duration;
 
@@ -24,15 +25,21 @@ const BLOCKED_DELAY: Duration = Duration::from_secs(3_600);
 /// Errors: `Forge`, `Contended`. The review stays wanted.
 pub(super) async fn start_wanted_review(ctx: &Context, stored: PullRequest) -> Result<(), Error> {
     let now = ctx.clock.now();
-    let Some(event) = load_event(ctx, &stored).await? else {
-        return update_automatic(ctx, stored, AutomaticReviews::forget).await;
+    let delay = |automatic: &mut AutomaticReviews| automatic.wanted = Some(now.plus(BLOCKED_DELAY));
+    let event = match load_event(ctx, &stored).await {
+        Ok(Some(event)) => event,
+        Ok(None) => return update_automatic(ctx, stored, AutomaticReviews::forget).await,
+        // Until the integration lists the project again.
+        Err(Error::NotListed { .. }) => return update_automatic(ctx, stored, delay).await,
+        Err(error) => return Err(error),
     };
     let scope = ProjectScope::single(stored.project.clone());
     match decide_review(ctx, &scope, &event).await?.reason {
         Reason::Accepted { .. } => Ok(()),
-        Reason::ProjectHeld { .. } | Reason::BudgetExhausted { .. } | Reason::PermissionUnknown { .. } => {
-            update_automatic(ctx, stored, |automatic| automatic.wanted = Some(now.plus(BLOCKED_DELAY))).await
-        }
+        Reason::ProjectHeld { .. }
+        | Reason::BudgetExhausted { .. }
+        | Reason::PermissionUnknown { .. }
+        | Reason::TicketLimit { or_wait: OrWait(true), .. } => update_automatic(ctx, stored, delay).await,
         _ => update_automatic(ctx, stored, |automatic| automatic.wanted = None).await,
     }
 }
@@ -51,10 +58,7 @@ async fn load_event(ctx: &Context, stored: &PullRequest) -> Result<Option<Review
     if project.settings.review.when == ReviewWhen::Asked {
         return Ok(None);
     }
-    let forge = match forge_client(ctx, &integration, &repository).await {
-        Err(Error::NotListed { .. }) => return Ok(None),
-        forge => forge?,
-    };
+    let forge = forge_client(ctx, &integration, &repository).await?;
     let pull_request = match forge.pull_request(repository.name.as_str(), id.number).await {
         Ok(pull_request) if pull_request.draft => return Ok(None),
         Ok(pull_request) => pull_request,

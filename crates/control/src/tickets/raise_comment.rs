@@ -13,7 +13,7 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::forge::marker::Marker;
-use pullyard_domain::hook::is_decided;
+use pullyard_domain::hook::is_decided_for_linked;
 use pullyard_domain::id::{DeliveryId, EventId, IntegrationId, ProjectId, ReviewId};
 use pullyard_domain::project::Repository;
 use pullyard_domain::published;
@@ -45,19 +45,42 @@ pub(crate) async fn raise_by_forge_comment(
     integration: &IntegrationId,
     comment: &RaiseComment,
 ) -> Result<Answer, Error> {
-    let target = find_target(ctx, scope, integration, comment).await?;
-    let project = target.as_ref().map_or(&scope.main_project, |target| &target.project).clone();
+    let mut targets = find_targets(ctx, scope, integration, comment).await?;
+    let last = targets.pop();
+    // Several projects may have the issue as their ticket.
+    let received = Received { main_project: &scope.main_project, source, integration, comment };
+    for target in &targets {
+        decide_for(ctx, received, Some(target)).await?;
+    }
+    decide_for(ctx, received, last.as_ref()).await
+}
+
+#[derive(Clone, Copy)]
+struct Received<'a> {
+    main_project: &'a ProjectId,
+    source: Source,
+    integration: &'a IntegrationId,
+    comment: &'a RaiseComment,
+}
+
+async fn decide_for(ctx: &Context, received: Received<'_>, target: Option<&Target>) -> Result<Answer, Error> {
+    let Received { main_project, source, integration, comment } = received;
+    let project = target.map_or(main_project, |target| &target.project).clone();
     let id = delivery_id(&project, integration, comment);
     let first = ctx.store.load_delivery(&id).await?;
     if let Some(first) = first.as_ref().filter(|first| first.reason.is_final()) {
         let reason = Reason::Repeat { first: first.reason.code().to_owned() };
         return Ok(Answer { delivery: id, reason, job: None });
     }
-    let reason = match &target {
+    let reason = match target {
         Some(target) => decide_and_reply(ctx, integration, target, comment).await?,
         None => {
             let label = pull_request_label(Some(&comment.repository_name), comment.number);
-            Reason::EventIgnored { event: format!("a raise on {label}, which has no ticket") }
+            match comment.is_pull_request {
+                // Decided again once a job or a user has linked it.
+                true => Reason::NoLinkedTicket { pr: label },
+                false => Reason::EventIgnored { event: format!("a raise on {label}, which is no ticket") },
+            }
         }
     };
     let at = first.map_or_else(|| ctx.clock.now(), |first| first.at);
@@ -79,7 +102,7 @@ pub(crate) async fn raise_if_missed(
     comment: &RaiseComment,
 ) -> Result<(), Error> {
     let id = delivery_id(&scope.main_project, integration, comment);
-    if is_decided(ctx.store.load_delivery(&id).await?.as_ref().map(|first| &first.reason)) {
+    if is_decided_for_linked(ctx.store.load_delivery(&id).await?.as_ref().map(|first| &first.reason)) {
         return Ok(());
     }
     Box::pin(raise_by_forge_comment(ctx, scope, Source::Poll, integration, comment)).await.map(drop)
@@ -92,12 +115,12 @@ fn delivery_id(project: &ProjectId, integration: &IntegrationId, comment: &Raise
     DeliveryId::for_review(project, &item, &ReviewId::for_comment(comment.comment))
 }
 
-async fn find_target(
+async fn find_targets(
     ctx: &Context,
     scope: &ProjectScope,
     integration: &IntegrationId,
     comment: &RaiseComment,
-) -> Result<Option<Target>, Error> {
+) -> Result<Vec<Target>, Error> {
     let number = comment.number;
     let id = PullRequestId { integration: integration.clone(), repository: comment.repository, number };
     let linked = match comment.is_pull_request {
@@ -105,6 +128,7 @@ async fn find_target(
         false => None,
     };
     let listing = ctx.load_integration(integration).await?;
+    let mut found_in = Vec::new();
     for project in scope.projects().filter(|project| check_integration_use(&listing, project).is_ok()) {
         let Some(repository) = ctx.store.load_repository(project, integration, comment.repository).await? else {
             continue;
@@ -118,16 +142,17 @@ async fn find_target(
                 Some((RaisedSubject::PullRequest(reference), name))
             }
             None if !comment.is_pull_request && has_issues_as_tickets(ctx, project, integration).await? => {
-                let key = issue_key(&comment.repository_name, number);
-                key.map(|key| (RaisedSubject::Ticket(project.clone(), key.clone()), key.to_string()))
+                let Some(key) = issue_key(&comment.repository_name, number) else { continue };
+                let has_ticket = ctx.store.load_ticket(project, &key).await?.is_some();
+                has_ticket.then(|| (RaisedSubject::Ticket(project.clone(), key.clone()), key.to_string()))
             }
             _ => None,
         };
         if let Some((subject, name)) = found {
-            return Ok(Some(Target { project: project.clone(), repository, subject, name }));
+            found_in.push(Target { project: project.clone(), repository, subject, name });
         }
     }
-    Ok(None)
+    Ok(found_in)
 }
 
 async fn decide_and_reply(
@@ -203,7 +228,7 @@ async fn reply(
 ) -> Result<(), Error> {
     let forge = forge_client(ctx, integration, &target.repository).await?;
     let (repository, number) = (target.repository.name.as_str(), comment.number);
-    let marker = Marker::Reply(comment.comment);
+    let marker = Marker::Reply(comment.comment, target.project.clone());
     let text = format!("{}\n\n{}", published::to_markdown(&reason.sentence()), reason.help());
     let body = marker.append_to(integration.kind, &text);
     let is_ours = |listed: &pullyard_forge::Comment| {

@@ -3,7 +3,7 @@
 //! copy a marker: it prevents duplicate posts and hides our own texts from reviews, but grants no permission.
 
 use crate::forge::ForgeKind;
-use crate::id::JobId;
+use crate::id::{JobId, ProjectId};
 use crate::published::commit_part;
 use crate::report::finding_marker::FindingMarker;
 use crate::report::review_output::ThreadState;
@@ -26,8 +26,8 @@ const REPLY: &str = "reply/";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Marker {
     Status,
-    /// The answer to the comment with this id.
-    Reply(u64),
+    /// The answer of a project to the comment with this id.
+    Reply(u64, ProjectId),
     Job(JobId),
     /// At the end of a comment about one finding of a review.
     Finding(FindingMarker),
@@ -45,7 +45,7 @@ impl Marker {
     fn render(&self, MarkerSyntax { start, end }: MarkerSyntax) -> String {
         match self {
             Self::Status => format!("{start}{STATUS}{end}"),
-            Self::Reply(comment) => format!("{start}{REPLY}{comment}{end}"),
+            Self::Reply(comment, project) => format!("{start}{REPLY}{comment}/{project}{end}"),
             Self::Job(job) => format!("{start}{job}{end}"),
             Self::Finding(finding) => format!("{start}{finding}{end}"),
             Self::Verdict(job, verdict) => format!("{start}{job}/{}{end}", verdict.as_str()),
@@ -64,7 +64,8 @@ impl Marker {
     fn parse_name(name: &str) -> Option<Self> {
         let job = || JobId::new(name).ok().map(Self::Job);
         if let Some(comment) = name.strip_prefix(REPLY) {
-            return comment.parse().ok().map(Self::Reply);
+            let (comment, project) = comment.split_once('/')?;
+            return Some(Self::Reply(comment.parse().ok()?, ProjectId::new(project).ok()?));
         }
         match name {
             STATUS => Some(Self::Status),
@@ -104,7 +105,13 @@ mod tests {
     #[test]
     fn marker_is_found_with_any_line_ending() {
         let verdict = Marker::Verdict(job_id("j"), ThreadState::Fixed);
-        for marker in [Marker::Status, Marker::Reply(u64::MAX), Marker::Job(job_id("j")), finding(), verdict] {
+        for marker in [
+            Marker::Status,
+            Marker::Reply(u64::MAX, ProjectId::new("acme").unwrap()),
+            Marker::Job(job_id("j")),
+            finding(),
+            verdict,
+        ] {
             for kind in ForgeKind::ALL {
                 let text = marker.append_to(kind, "Done.\n");
                 assert_eq!(Marker::parse(&text), Some(marker.clone()), "{text}");
@@ -125,8 +132,9 @@ mod tests {
     #[test]
     fn marker_line_has_no_room_for_a_message() {
         let part = commit_part::render_part(ForgeKind::GitHub, &"0a".repeat(20), "Done.");
-        let own = [Marker::Status, Marker::Reply(7), Marker::Job(job_id("j")), finding()]
-            .map(|marker| marker.render(HTML_COMMENT));
+        let own =
+            [Marker::Status, Marker::Reply(7, ProjectId::new("acme").unwrap()), Marker::Job(job_id("j")), finding()]
+                .map(|marker| marker.render(HTML_COMMENT));
         for line in own.iter().map(String::as_str).chain(part.lines()).filter(|line| line.starts_with('<')) {
             assert!(is_marker_line(line), "{line}");
         }

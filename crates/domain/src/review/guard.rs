@@ -312,7 +312,6 @@ pub(super) fn budget_exhausted(facts: &ReviewFacts) -> Option<Reason> {
     facts.settings.as_ref()?.budget.refusal(&facts.project, &facts.today)
 }
 
-/// Does not wait, because only a raise changes it.
 pub(super) fn ticket_limit(facts: &ReviewFacts) -> Option<Reason> {
     facts.spending.as_ref()?.refusal()
 }

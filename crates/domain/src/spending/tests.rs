@@ -81,6 +81,13 @@ fn review_may_use_more_after_a_raise() {
 
 /// Reservations of jobs at once, then their costs: the sum is never above the limit while jobs start.
 #[test]
+fn job_without_a_charge_keeps_the_limit_of_its_attempts() {
+    let mut job = ready_job();
+    (job.charged, job.policy.cost_usd_micros) = (None, Some(DOLLAR));
+    assert_eq!(job.attempt_cost_limit(), Some(DOLLAR));
+}
+
+#[test]
 fn reservations_never_exceed_the_limit() {
     let limits = limits(50, 20);
     for writes in [[AgentWrites::Tree, AgentWrites::OutputFile], [AgentWrites::OutputFile, AgentWrites::Tree]] {

@@ -236,12 +236,12 @@ fn check_inputs(items: &Items, faults: &mut Vec<String>) {
     faults.extend(repeated.map(|(key, times)| format!("{key} was said {times} times")));
 }
 
-/// All jobs have ended, so each reservation is replaced by the cost of its job.
+/// All jobs have ended, so each reservation is replaced by the cost of its job and by the limits of lost attempts.
 fn check_spending(items: &Items, jobs: &[Job], faults: &mut Vec<String>) {
     let mut expected = BTreeMap::<String, [u64; 2]>::new();
     for (job, charge) in jobs.iter().filter_map(|job| Some((job, job.charged.as_ref()?))) {
         let sums = expected.entry(serde_json::to_value(&charge.of).unwrap().to_string()).or_default();
-        *sums = [sums[0] + u64::from(job.worked), sums[1] + job.spent_usd_micros];
+        *sums = [sums[0] + u64::from(job.worked), sums[1] + job.spent_usd_micros + charge.lost_usd_micros];
     }
     for ((pk, _), item) in items.iter().filter(|((_, sk), _)| sk == "SPENT") {
         let number = |name: &str| item[name].as_u64().unwrap();

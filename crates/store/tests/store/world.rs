@@ -199,7 +199,7 @@ impl World {
             let stored: Spending = decode_item(item);
             let charged = jobs.iter().filter_map(|job| Some((job, job.charged.as_ref()?)));
             let sums = charged.filter(|(_, charge)| charge.of == stored.of).fold([0, 0, 0], |sums, (job, charge)| {
-                let (reserved, spent) = (charge.usd_micros.unwrap_or(0), job.spent_usd_micros);
+                let (reserved, spent) = (charge.usd_micros.unwrap_or(0), job.spent_usd_micros + charge.lost_usd_micros);
                 match job.ended_charge() {
                     None => [sums[0] + 1, sums[1] + reserved, sums[2]],
                     Some(_) => [sums[0] + u64::from(job.worked), sums[1] + spent, sums[2] + spent],
