@@ -17,7 +17,7 @@ pub(crate) const EVENT_BATCH_READS: f64 = 3.0;
 /// An implement job on Fargate with a silent agent and a stored patch, from the ticket's move to the settled ticket.
 pub(crate) const IMPLEMENT: FlowCost = FlowCost { written: 44.0, read: 40.0, requests: 14.0, messages: 8.0 };
 /// A revise job with a stored patch, from its delivery to the settled ticket.
-pub(crate) const REVISE: FlowCost = FlowCost { written: 53.0, read: 64.0, requests: 14.0, messages: 9.0 };
+pub(crate) const REVISE: FlowCost = FlowCost { written: 55.0, read: 64.0, requests: 14.0, messages: 9.0 };
 /// A review without findings, from its request to its status on the commit.
 pub(crate) const REVIEW: FlowCost = FlowCost { written: 49.0, read: 54.0, requests: 12.0, messages: 7.0 };
 /// A review with one finding, its fix, the push and the report.
