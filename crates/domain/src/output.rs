@@ -81,7 +81,7 @@ pub struct PostedReview {
     /// Number of new findings that a job of kind `resolve` fixed, which are not in `review`.
     #[serde(default)]
     pub fixed: u32,
-    /// What the agent reported, without the verdicts on earlier findings.
+    /// The report of the agent, without the verdicts on earlier findings.
     pub review: ReviewOutput,
     /// The place of each finding, in the same order.
     pub places: Vec<FindingPlace>,

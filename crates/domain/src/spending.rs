@@ -19,11 +19,11 @@ pub use raise::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Less money counts as nothing: a job could not make one request with it.
+/// A smaller rest of the limit refuses a job: it could not pay one request to a model.
 const MIN_USD_MICROS: u64 = 10_000;
 
-/// The ticket of a job, or the pull request of a review without a ticket. A ticket created again under the key of a
-/// deleted one goes on with its sums.
+/// The ticket of a job, or the pull request of a review without a ticket. A ticket that is created again under the key of
+/// a deleted ticket keeps its sums.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpentOn {
@@ -58,7 +58,7 @@ impl SpendingLimits {
     }
 }
 
-/// What the jobs of a ticket or pull request have used. Counted only while there is a limit.
+/// Money and jobs that a ticket or pull request has used. Both count only while the project has a limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spending {
     pub project: ProjectId,
@@ -130,8 +130,8 @@ impl SpendingFact {
         refuse(self.jobs.to_string(), format_count(max, "job"), "--jobs 5")
     }
 
-    /// Whether only the reservations of running jobs refuse further ones: the end of a job returns what it left.
-    /// Otherwise, only a raise helps.
+    /// Whether the reservations of running jobs are the only reason for a refusal. The end of a job returns its unused
+    /// money. Any other refusal needs a raise.
     pub fn is_only_reserved(&self) -> bool {
         let has_jobs = self.max_jobs.is_none_or(|max| self.jobs < max);
         has_jobs && self.has_no_money(self.taken_usd_micros) && !self.has_no_money(self.spent_usd_micros)
@@ -194,12 +194,14 @@ impl Spending {
         }
     }
 
-    /// Adds a new job. A job that changes files reserves all that is left, but leaves the reservation of one job for a
-    /// review beside it if two are left. A review reserves half of what is left, so that a raise lets it use more, but
-    /// at least the reservation of one job. `None` if the limits have no room for the job.
+    /// Adds a new job. `None` if the limits have no room for it.
     ///
-    /// An attempt may use half of that, but at least the reservation of one job: a lost attempt counts with all that it
-    /// may have used, and the next one needs the rest. `limits.cost_usd` replaces the half.
+    /// A job that changes files reserves the rest of the limit, minus the reservation of one job for a concurrent review
+    /// if the rest has room for two. A review reserves half of the rest, so that a raise increases it, but at least the
+    /// reservation of one job.
+    ///
+    /// An attempt may use half of its job's reservation, but at least the reservation of one job. A lost attempt counts
+    /// with its whole limit, and the next attempt needs the other half. `limits.cost_usd` replaces the half.
     pub fn reserve(&self, limits: &SpendingLimits, writes: AgentWrites, now: Timestamp) -> Option<(Self, JobCharge)> {
         if self.fact(limits, None, now).refusal().is_some() {
             return None;
@@ -281,8 +283,8 @@ impl Job {
         Some(charge.usd_micros?.saturating_sub(used))
     }
 
-    /// Counts the attempt that ends without a report of its runner. Its agent may have used all of the attempt's limit,
-    /// and only that sum keeps the ticket below its own limit. Before the status Executing, no agent has worked.
+    /// Counts the limit of an attempt that ends without a report of its runner. The agent may have used all of it, so a
+    /// smaller sum could exceed the ticket's limit. Before the status Executing, no agent has worked.
     #[must_use]
     pub(crate) fn count_lost_attempt(mut self) -> Self {
         let has_agent = matches!(self.status, JobStatus::Executing | JobStatus::Syncing);

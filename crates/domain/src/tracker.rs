@@ -119,6 +119,24 @@ pub struct ToolAccount {
 }
 
 impl Tracker {
+    /// A connection that was never used. `secret` is the full name of the secret with its credential.
+    pub fn new(id: IntegrationId, kind: TrackerKind, url: String, secret: String, created: Timestamp) -> Self {
+        Self {
+            id,
+            kind,
+            url,
+            cloud_id: None,
+            account: None,
+            secret,
+            hook_secret: None,
+            created,
+            last_ok: None,
+            problem: None,
+            rest_until: None,
+            rev: 0,
+        }
+    }
+
     /// The page of the tool where a user creates a ticket. `None` for a user's own tool.
     pub fn new_ticket_url(&self, default_repository: Option<&RepositoryName>) -> Option<String> {
         match self.kind {

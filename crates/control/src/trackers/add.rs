@@ -48,23 +48,6 @@ pub async fn add_tracker(ctx: &Context, new: NewTracker) -> Result<AddedTracker,
     }
 }
 
-fn new_tracker(ctx: &Context, id: IntegrationId, kind: TrackerKind, url: String, secret: String) -> Tracker {
-    Tracker {
-        id,
-        kind,
-        url,
-        cloud_id: None,
-        account: None,
-        secret,
-        hook_secret: None,
-        created: ctx.clock.now(),
-        last_ok: None,
-        problem: None,
-        rest_until: None,
-        rev: 0,
-    }
-}
-
 /// Stores a value under a new name, because a deleted or concurrent connection of the same name may have a secret.
 async fn store_value(ctx: &Context, id: &IntegrationId, use_for: &str, value: &str) -> Result<String, Error> {
     let name = SecretName::new(format!("tracker-{id}{use_for}-{:08x}", rand::random::<u32>()))?;
@@ -87,11 +70,14 @@ async fn prepare_own_tool(ctx: &Context, new: NewTracker) -> Result<AddedTracker
     ctx.outbound.parse_url(&url).map_err(|error| invalid(error.to_string()))?;
     if let Some(secret) = secret {
         check_secret_kind(ctx, SecretKind::Forge, &secret, "/secret")?;
-        return Ok(AddedTracker { tracker: new_tracker(ctx, id, kind, url, secret), signing_secret: None });
+        return Ok(AddedTracker {
+            tracker: Tracker::new(id, kind, url, secret, ctx.clock.now()),
+            signing_secret: None,
+        });
     }
     let value = SigningSecret::generate().expose();
     let secret = store_value(ctx, &id, "", &value).await?;
-    Ok(AddedTracker { tracker: new_tracker(ctx, id, kind, url, secret), signing_secret: Some(value) })
+    Ok(AddedTracker { tracker: Tracker::new(id, kind, url, secret, ctx.clock.now()), signing_secret: Some(value) })
 }
 
 async fn prepare_issues(ctx: &Context, NewTracker { id, kind, .. }: NewTracker) -> Result<AddedTracker, Error> {
@@ -100,7 +86,7 @@ async fn prepare_issues(ctx: &Context, NewTracker { id, kind, .. }: NewTracker) 
         let fault = format!("{id} is on {}, whose issues cannot be tickets", integration.kind.label());
         return Err(Error::Invalid { pointer: "/id", fault });
     }
-    let tracker = new_tracker(ctx, id, kind, integration.api_url, String::new());
+    let tracker = Tracker::new(id, kind, integration.api_url, String::new(), ctx.clock.now());
     Ok(AddedTracker { tracker, signing_secret: None })
 }
 
@@ -135,7 +121,7 @@ async fn prepare_scoped_tool(ctx: &Context, new: NewTracker) -> Result<AddedTrac
     };
     let hook_value = generate_secret_value();
     let hook_secret = Some(store_value(ctx, &id, "-hook", &hook_value).await?);
-    let tracker = new_tracker(ctx, id, kind, url, secret);
+    let tracker = Tracker::new(id, kind, url, secret, ctx.clock.now());
     let tracker = Tracker { cloud_id, account: Some(account), hook_secret, ..tracker };
     Ok(AddedTracker { tracker, signing_secret: Some(hook_value) })
 }

@@ -69,7 +69,7 @@ impl IssueTicket {
         };
         let found = load.await.map_err(|error| match error {
             Error::Forge(error) => to_tool_error(&error),
-            // Of this ticket: the connection works for the projects that may use it.
+            // Only this ticket is affected: other projects may use the connection.
             Error::NotListed { .. } => ToolError::TicketBusy { reason: "the integration does not list the project" },
             error => ToolError::Unreachable { reason: error.to_string() },
         })?;
@@ -157,7 +157,7 @@ impl IssueTicket {
         Ok((issue, changes.items))
     }
 
-    /// The column of a label. GitHub shows a label as the repository spells it, whatever case we sent.
+    /// The column of a label. GitHub returns the spelling of the repository, not the case of our request.
     fn column(&self, label: &str) -> Option<&String> {
         self.statuses.columns.iter().find(|column| is_same_label(column, label))
     }

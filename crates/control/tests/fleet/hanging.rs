@@ -111,20 +111,7 @@ async fn looks_at_a_hanging_tool_wait_for_one_poll() {
     let (id, key) = (IntegrationId::new("jira1").unwrap(), TicketKey::new("APP-1").unwrap());
     let secret = "fleet/user/tracker-jira1".to_owned();
     ctx.secrets.put(&secret, "ana@acme.example:a-token").await.unwrap();
-    let connection = Tracker {
-        id: id.clone(),
-        kind: TrackerKind::Jira,
-        url: hanging.url.clone(),
-        cloud_id: None,
-        account: None,
-        secret,
-        hook_secret: None,
-        created: ctx.clock.now(),
-        last_ok: None,
-        problem: None,
-        rest_until: None,
-        rev: 0,
-    };
+    let connection = Tracker::new(id.clone(), TrackerKind::Jira, hanging.url.clone(), secret, ctx.clock.now());
     assert_applied(ctx.store.put_tracker(&connection).await);
     let tracker = serde_json::from_value(serde_json::json!({ "connection": "jira1", "scope": "APP" })).unwrap();
     world.set_settings(Settings { tracker: Some(tracker), ..Settings::default() }).await;

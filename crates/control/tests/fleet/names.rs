@@ -52,6 +52,17 @@ fn secret(name: &str) -> Named {
 }
 
 impl Border {
+    /// Claims a job that signs its commits with the secret `KEY`.
+    async fn claim_signing_job(&self) -> Fence {
+        self.world.connect().await;
+        set_secret(&self.world.ctx, SecretKind::Job, &name("key"), "a key").await.unwrap();
+        let mut settings = Settings { compute: Compute::Runners, ..Settings::default() };
+        settings.commits.signing_secret = Some(KEY.into());
+        self.world.set_settings(settings.clone()).await;
+        let runner = self.world.runners(1, 1, 1).await.remove(0);
+        self.world.claim(&self.world.job(&settings).await.id, Some(&runner)).await
+    }
+
     async fn of(world: World) -> Self {
         let other = ProjectId::new("other").unwrap();
         let settings = Settings { compute: Compute::Runners, ..Settings::default() };
@@ -131,7 +142,7 @@ async fn limited_token_names_only_secrets_that_list_its_project() {
         assert_eq!(refused(store(it.operator()).await), secret(full), "no token stores a name without effect");
         it.list(kind, short, Some(&["acme", "other"])).await;
         let stored = store(it.change()).await.unwrap();
-        // A name that is stored stays, whatever the list.
+        // A list does not change stored names.
         it.list(kind, short, None).await;
         let Settings { labels, .. } = store(it.change()).await.unwrap().settings;
         it.list(kind, short, Some(&["acme"])).await;
@@ -264,13 +275,7 @@ async fn endpoint_with_a_secret_of_another_project_gets_nothing() {
 async fn job_gets_no_credential_whose_list_lost_its_project() {
     let it = Border::begin().await;
     let ctx = &it.world.ctx;
-    it.world.connect().await;
-    set_secret(ctx, SecretKind::Job, &name("key"), "a key").await.unwrap();
-    let mut settings = Settings { compute: Compute::Runners, ..Settings::default() };
-    settings.commits.signing_secret = Some(KEY.into());
-    it.world.set_settings(settings.clone()).await;
-    let runner = it.world.runners(1, 1, 1).await.remove(0);
-    let fence = it.world.claim(&it.world.job(&settings).await.id, Some(&runner)).await;
+    let fence = it.claim_signing_job().await;
     assert_eq!(issue_credentials(ctx, &fence).await.unwrap().signing_key.as_deref(), Some("a key"));
     it.list(SecretKind::Job, "key", Some(&["other"])).await;
     match issue_credentials(ctx, &fence).await {
@@ -344,7 +349,7 @@ async fn repository_is_named_only_through_an_integration_that_lists_the_project(
     let own = pullyard_domain::project::Repository { project: it.other.clone(), ..repository.clone() };
     assert_applied(ctx.store.put_repository(&own, None).await);
     assert!(add(it.change()).await && install(limited).await);
-    // Of another integration, its name gives no right.
+    // The repository of the same name at another integration is not connected.
     let second = Integration { id: IntegrationId::new("gh2").unwrap(), ..it.world.integration() };
     assert_applied(ctx.store.put_integration(&second).await);
     assert!(!is_allowed(add_repository(ctx, it.change(), &second.id, &repository.name, works()).await));

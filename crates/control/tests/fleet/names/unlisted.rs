@@ -121,20 +121,8 @@ async fn tool_works_for_others_when_one_project_left_the_list() {
     let ctx = &it.world.ctx;
     it.world.connect().await;
     let integration = it.world.integration();
-    let tracker = Tracker {
-        id: integration.id.clone(),
-        kind: TrackerKind::Issues,
-        url: "http://127.0.0.1:9".into(),
-        cloud_id: None,
-        account: None,
-        secret: String::new(),
-        hook_secret: None,
-        created: ctx.clock.now(),
-        last_ok: None,
-        problem: None,
-        rest_until: None,
-        rev: 0,
-    };
+    let (id, url) = (integration.id.clone(), "http://127.0.0.1:9".to_owned());
+    let tracker = Tracker::new(id, TrackerKind::Issues, url, String::new(), ctx.clock.now());
     assert_applied(ctx.store.put_tracker(&tracker).await);
     let tool = TrackerSettings::new(TrackerKind::Issues, integration.id.clone());
     it.world.set_settings(Settings { compute: Compute::Runners, tracker: Some(tool), ..Settings::default() }).await;
@@ -180,13 +168,7 @@ async fn template_of_a_project_that_left_the_list_does_not_start() {
 async fn deleted_secret_ends_no_job_as_unknown() {
     let it = Border::begin().await;
     let ctx = &it.world.ctx;
-    it.world.connect().await;
-    set_secret(ctx, SecretKind::Job, &name("key"), "a key").await.unwrap();
-    let mut settings = Settings { compute: Compute::Runners, ..Settings::default() };
-    settings.commits.signing_secret = Some(KEY.into());
-    it.world.set_settings(settings.clone()).await;
-    let runner = it.world.runners(1, 1, 1).await.remove(0);
-    let fence = it.world.claim(&it.world.job(&settings).await.id, Some(&runner)).await;
+    let fence = it.claim_signing_job().await;
     ctx.secrets.delete(KEY).await.unwrap();
     match issue_credentials(ctx, &fence).await {
         Err(Error::NoSigningSecret { name, fault }) => assert_eq!((name.as_str(), fault), (KEY, SecretFault::Missing)),
