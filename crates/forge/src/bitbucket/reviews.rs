@@ -233,11 +233,12 @@ impl Bitbucket {
                 false => Ok(withdrawn_review(review)),
             };
         };
-        let participants = self.get_participants(full_name, number, &subject, RetryPolicy::Retry).await?;
         let parts = match CommentWindow::new(entry, &history.verdicts) {
             Some(window) => window.summary_parts(&self.all_comments(full_name, number).await?.items),
             None => Vec::new(),
         };
+        // Last, because a verdict may be withdrawn while failed calls for the comments are repeated.
+        let participants = self.get_participants(full_name, number, &subject, RetryPolicy::Retry).await?;
         Ok(entry.to_review(&history, &participants, parts))
     }
 
