@@ -8,11 +8,13 @@ mod lazy;
 mod objects;
 mod region;
 mod secret;
+pub mod signed;
 mod task;
 mod task_stop;
 mod timeouts;
 pub mod trace;
 mod wakeup;
+pub mod xml;
 
 pub use dead_letters::{DeadLetters, DeadMessage, QueuePair, ReceivedBatch, Selection};
 pub use dead_message::parse_dead_letter;
