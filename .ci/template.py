@@ -214,6 +214,10 @@ def misfits(templates):
         one = commands.get("global", {}).get("parameters", {}) if isinstance(commands, dict) else {}
         if one.get("s3_prefix") != one.get("stack_name"):
             yield f"samconfig.toml: {environment} has another s3_prefix than stack_name"
+        tags = commands.get("deploy", {}).get("parameters", {}).get("tags", "") if isinstance(commands, dict) else ""
+        given = re.search(r"RuntimeTags=(\S+)", one.get("parameter_overrides", ""))
+        if isinstance(commands, dict) and tags.split() != (given[1] if given else listed["RuntimeTags"]).split(","):
+            yield f"samconfig.toml: {environment} has other tags than RuntimeTags"
     for stack in (name for name, one in root.items() if one["Type"] == "AWS::CloudFormation::Stack"):
         given, taken = root[stack]["Properties"]["Parameters"], part_of(stack)["Parameters"]
         if given.keys() != taken.keys():

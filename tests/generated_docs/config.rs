@@ -27,6 +27,7 @@ const FUNCTION_VARIABLES: &str = "\
 | `PULLYARD_ONE_MACHINE` | `true` or anything else | `false` | api, pages | Whether one process serves everything and tasks are processes of its machine, where frequent requests are free. |
 | `PULLYARD_ARTIFACTS_BUCKET` | name | required | api, pages | The bucket of artifacts. |
 | `PULLYARD_KMS_KEY` | ARN of a key | AWS's own key | api | The KMS key of new user secrets; existing secrets retain their key. |
+| `PULLYARD_TAGS` | `KEY=VALUE`, separated by commas | none | api | The tags of new user secrets and mailboxes of runners; existing ones retain theirs. |
 | `PULLYARD_OUTBOUND_ALLOW` | ranges of addresses, separated by commas: `10.20.0.0/16,fd00::/8` | off: the public internet only | all | The private addresses that users may give for notifications and ticket tools. |
 | `PULLYARD_DEPLOYMENT` | name | off: no metrics | all | The deployment name of the metrics: the stack's name. |
 | `PULLYARD_DYNAMODB_ENDPOINT` | URL | AWS's own | all | The URL of DynamoDB; for local systems. |

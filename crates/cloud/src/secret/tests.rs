@@ -15,7 +15,7 @@ fn parse_json_body(read: &[u8]) -> Option<Value> {
     (body.len() == length.unwrap_or(0)).then(|| serde_json::from_str(body).unwrap())
 }
 
-async fn create_request(kms_key: Option<&str>) -> Value {
+async fn create_request(kms_key: Option<&str>, tags: Tags) -> Value {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let wire = Wire::default();
@@ -28,7 +28,7 @@ async fn create_request(kms_key: Option<&str>) -> Value {
         .retry_config(aws_config::retry::RetryConfig::disabled())
         .http_client(wire)
         .build();
-    let secrets = Secrets::new(&config, Some(&url)).with_kms_key(kms_key.map(str::to_owned));
+    let secrets = Secrets::new(&config, Some(&url)).with_kms_key(kms_key.map(str::to_owned)).with_tags(tags);
     let answering = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         let mut read = Vec::new();
@@ -50,7 +50,18 @@ async fn create_request(kms_key: Option<&str>) -> Value {
 #[tokio::test]
 async fn secret_is_created_with_the_configured_kms_key_or_none() {
     let key = "arn:aws:kms:us-east-1:123456789012:key/1";
-    let asked_with = create_request(Some(key)).await;
+    let asked_with = create_request(Some(key), Tags::default()).await;
     assert_eq!((&asked_with["Name"], &asked_with["KmsKeyId"]), (&json!("t/user/s"), &json!(key)));
-    assert_eq!(create_request(None).await["KmsKeyId"], Value::Null);
+    let with_none = create_request(None, Tags::default()).await;
+    assert_eq!((&with_none["KmsKeyId"], &with_none["Tags"]), (&Value::Null, &Value::Null));
+}
+
+#[tokio::test]
+async fn secret_is_created_with_the_configured_tags() {
+    let tags = Tags::parse("stage=prod,pullyard:deployment=acme").unwrap();
+    let expected = json!([
+        { "Key": "pullyard:deployment", "Value": "acme" },
+        { "Key": "stage", "Value": "prod" },
+    ]);
+    assert_eq!(create_request(None, tags).await["Tags"], expected);
 }
