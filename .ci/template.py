@@ -103,6 +103,8 @@ RULES = [
     ("ApiGatewayV2::Stage", "AccessLogSettings.DestinationArn", PRESENT),
     ("ApiGatewayV2::Stage", "DefaultRouteSettings.ThrottlingRateLimit", {"Ref": "RequestsPerSecond"}),
     ("ApiGatewayV2::DomainName", "DomainNameConfigurations.0.SecurityPolicy", "TLS_1_2"),
+    # An update sets it before Doors maps the name, so a moving stack has it open.
+    ("ApiGatewayV2::Api", "DisableExecuteApiEndpoint", {"Fn::If": ["Closed", True, False]}),
     ("SNS::Topic", "KmsMasterKeyId", OWN_KEY),
     ("CloudWatch::Alarm", "AlarmActions", [{"Ref": "AlarmTopic"}]),
     ("CloudWatch::Alarm", "OKActions", [{"Ref": "AlarmTopic"}]),
