@@ -277,6 +277,7 @@ mod tests {
         let config = Config::from_vars(|name| match name {
             "PULLYARD_SUBNETS" => Some("subnet-a, subnet-b".into()),
             "PULLYARD_OUTBOUND_ALLOW" => Some("10.0.0.0/8, fd00::/8".into()),
+            "PULLYARD_TAGS" => Some("project=a,stage=b".into()),
             "PULLYARD_SECURITY_GROUPS" | "PULLYARD_PUBLIC_IP" | "PULLYARD_TASK_ISOLATION" => None,
             "PULLYARD_TASK_DEFINITIONS" => Some("small=s,medium=m,large=l".into()),
             _ => Some("x".into()),
