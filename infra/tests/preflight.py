@@ -163,6 +163,7 @@ EMPTY_ACCOUNT = {
     "DescribeVpcs": {"vpcSet": [{"vpcId": f"vpc-0000000{at}"} for at in range(6)]},
     "GetAccountSettings": {"AccountLimit": {"ConcurrentExecutions": 10}}, "GetServiceQuota": {"Quota": {"Value": 6.0}},
     "DescribeStacks": Refused("ValidationError", "Stack with id pullyard does not exist"),
+    "DescribeBudget": Refused("NotFoundException", "there is none"),
     "DescribeRepositories": Refused("RepositoryNotFoundException", "there is none"),
     **dict.fromkeys(["DescribeTable", "DescribeSecret", "GetSchedule", "DescribeRule"], MISSING),
 }
@@ -271,6 +272,7 @@ class Remains:
 
     def __init__(self):
         self.tables, self.secrets = {"pullyard": "pullyard"}, {"pullyard/key": "pullyard"}
+        self.budgets = {"pullyard-us-east-1": "pullyard"}
         self.users = ["pullyard/user/github", "pullyard/job/anthropic", "pullyard/other"]
         self.queues = [f"https://sqs/123456789012/pullyard-wake-{'a1' * 13}", "https://sqs/123456789012/pullyard-wake-mine"]
         # Name of the bucket: region, tag, versions.
@@ -303,7 +305,12 @@ class Remains:
                 self.secrets.clear()
             return {}
 
+        answer_budget = lambda request: {"Budget": {"BudgetName": request["BudgetName"]}} if request["BudgetName"] in self.budgets \
+            else Refused("NotFoundException", "there is none")
+
         return {
+            "DescribeBudget": answer_budget, "ListTagsForResource": lambda request: {"ResourceTags": tags(self.budgets[request["ResourceARN"].split("/")[-1]])},
+            "DeleteBudget": lambda request: self.budgets.pop(request["BudgetName"]) and {},
             "DescribeTable": lambda _: {"Table": {"TableName": "pullyard", "TableArn": "arn:table", "TableStatus": "ACTIVE"}} if self.tables else MISSING,
             "ListTagsOfResource": lambda _: {"Tags": tags(self.tables["pullyard"])},
             "DescribeSecret": lambda _: {"Name": "pullyard/key", "Tags": tags(self.secrets["pullyard/key"])} if self.secrets else MISSING,
@@ -334,7 +341,7 @@ def removal():
     code, output = machine.run("remove")
     check("without a terminal it asks for --yes", (code, "--yes" in output, changes()), (1, True, []))
     code, output = machine.run("remove", "--dry-run")
-    check("a dry run lists and changes nothing", (code, "5 kinds stay" in output, changes()), (1, True, []))
+    check("a dry run lists and changes nothing", (code, "6 kinds stay" in output, changes()), (1, True, []))
     # A first run that is refused at the buckets, and its repeat.
     deleted = machine.aws.answers["DeleteObjects"]
     machine.aws.answers["DeleteObjects"] = lambda *_: Refused("AccessDenied", "no")
@@ -343,8 +350,15 @@ def removal():
     machine.aws.answers["DeleteObjects"] = deleted
     code, output = machine.run("remove", "--yes")
     check("nothing stays", (code, output.splitlines()[-1]), (0, "nothing of pullyard stays in us-east-1"))
-    check("nothing of others is deleted", (list(remains.buckets), remains.users, remains.queues, remains.tables, remains.secrets),
-          (others, ["pullyard/other"], ["https://sqs/123456789012/pullyard-wake-mine"], {}, {}))
+    check("nothing of others is deleted", (list(remains.buckets), remains.users, remains.queues, remains.tables, remains.secrets, remains.budgets),
+          (others, ["pullyard/other"], ["https://sqs/123456789012/pullyard-wake-mine"], {}, {}, {}))
+    # A budget without the tag, and an operator without access to billing.
+    remains.budgets = {"pullyard-us-east-1": None}
+    code, output = machine.run("remove", "--yes")
+    check("a budget of others stays", (code, remains.budgets), (0, {"pullyard-us-east-1": None}))
+    machine.aws.answers["DescribeBudget"] = Refused("AccessDeniedException", "no")
+    code, output = machine.run("remove", "--yes")
+    check("no access to billing", (code, "budget of preflight: not checked, budgets:DescribeBudget is denied" in output), (0, True))
     # A table and a key of this name that no stack made.
     remains.tables, remains.secrets = {"pullyard": None}, {"pullyard/key": "other"}
     code, output = machine.run("remove", "--yes")
@@ -366,6 +380,7 @@ class Budgets:
     def CreateBudget(self, request):
         if request["Budget"]["BudgetName"] in self.stored:
             return Refused("DuplicateRecordException", "the budget already exists")
+        self.tags = request["ResourceTags"]
         notified = {self.key(one["Notification"]): (one["Notification"], one["Subscribers"]) for one in request["NotificationsWithSubscribers"]}
         self.stored[request["Budget"]["BudgetName"]] = (request["Budget"], notified)
         return {}
@@ -414,6 +429,7 @@ def budgets():
     every = {"ACTUAL 80": ["a@b"], "ACTUAL 100": ["a@b"], "FORECASTED 100": ["a@b"]}
     check("its notifications", account.sent(name), every)
     check("its limit", account.stored[name][0]["BudgetLimit"], {"Amount": "50", "Unit": "USD"})
+    check("its tag", account.tags, [{"Key": "pullyard:deployment", "Value": "pullyard"}])
     run("an equal budget", 0, f"ok     budget...{name} is 50 dollars a month")
     edit("a@b", "c@d")
     edit('"50"', '"70"')
