@@ -8,6 +8,7 @@ from typing import Any, Dict, Iterator, List, Optional
 from .command import AwsError
 from .context import Context
 from .report import FAIL, FIXED, OK, WARN, Finding
+from .retained import TAG, budget_name
 from .samconfig import BUDGET, LOCAL
 
 CHECK = "budget"
@@ -50,15 +51,15 @@ def check(context: Context) -> Iterator[Finding]:
     except AwsError as error:
         if not error.denied:
             raise
-        yield Finding(WARN, CHECK, "cannot check the budget: needs budgets:ViewBudget and budgets:ModifyBudget", BILLING)
+        yield Finding(WARN, CHECK, "cannot check the budget: needs budgets:ViewBudget, ModifyBudget and TagResource", BILLING)
 
 
 class Budget:
-    """The budget of one stack. Its name contains the region, because a name of a budget is unique in the account."""
+    """The budget of one stack."""
 
     def __init__(self, context: Context) -> None:
         self.context, self.aws = context, context.aws
-        self.name = f"{context.stack}-{context.aws.region}"
+        self.name = budget_name(context.aws, context.stack)
         self.ids = ["--account-id", self.aws.call("sts", "get-caller-identity")["Account"], "--budget-name", self.name]
 
     def apply(self, wanted: int, email: str) -> Iterator[Finding]:
@@ -116,7 +117,9 @@ class Budget:
         notified = [{"Notification": one, "Subscribers": [subscriber(email)]} for one in NOTIFICATIONS]
         try:
             self.aws.call("budgets", "create-budget", *self.ids[:2], "--budget", json.dumps(self.content(wanted)),
-                          "--notifications-with-subscribers", json.dumps(notified))
+                          "--notifications-with-subscribers", json.dumps(notified),
+                          # infra/remove deletes only a budget with this tag.
+                          "--resource-tags", json.dumps([{"Key": TAG, "Value": self.context.stack}]))
         except AwsError as error:
             if error.code != "DuplicateRecordException":
                 raise

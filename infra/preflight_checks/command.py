@@ -62,7 +62,7 @@ class AwsError(Exception):
         """A check without permission is a warning, since a deployment may have it. Other errors fail."""
         if self.denied:
             return Finding(WARN, check, f"cannot check {subject or check}: needs {self.action}")
-        if "nvalid choice" in self.message:
+        if re.search("nvalid choice|Unknown options", self.message):
             return Finding(WARN, check, f"cannot check {subject or check}: this AWS CLI is too old",
                            "pip install --upgrade awscli")
         return Finding(FAIL, check, self.message, self.fix(aws))

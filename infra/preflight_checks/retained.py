@@ -1,4 +1,5 @@
-"""What a deleted stack leaves on purpose: its table, signing key, buckets, users' secrets, and mailboxes of runners."""
+"""What a deleted stack leaves on purpose: its table, signing key, buckets, users' secrets, mailboxes of runners, and the
+budget that preflight made."""
 
 import json
 import os
@@ -7,8 +8,9 @@ import tempfile
 from typing import Callable, List, NamedTuple
 
 from .command import Aws, AwsError
+from .regions import partition
 
-# The tag that infra/data.yaml sets. Resources of older stacks have CloudFormation's own tag only.
+# The tag that infra/data.yaml and preflight set. Resources of older stacks have CloudFormation's own tag only.
 TAG = "pullyard:deployment"
 
 
@@ -17,6 +19,8 @@ class Kind(NamedTuple):
     name: str
     find: Callable[[Aws, str], List[str]]
     delete: Callable[[Aws, str], None]
+    # Whether a removal continues where this kind cannot be read.
+    optional: bool = False
 
 
 def missing(error: AwsError) -> bool:
@@ -120,8 +124,38 @@ def delete_mailbox(aws: Aws, url: str) -> None:
     aws.call("sqs", "delete-queue", "--queue-url", url)
 
 
+def budget_name(aws: Aws, stack: str) -> str:
+    """With the region, because a budget's name is unique in the account."""
+    return f"{stack}-{aws.region}"
+
+
+def account(aws: Aws) -> str:
+    return aws.call("sts", "get-caller-identity")["Account"]
+
+
+def budgets(aws: Aws, stack: str) -> List[str]:
+    name, own = budget_name(aws, stack), account(aws)
+    # GovCloud has no budgets.
+    if (aws.region or "").startswith("us-gov-"):
+        return []
+    try:
+        aws.call("budgets", "describe-budget", "--account-id", own, "--budget-name", name)
+        arn = f"arn:{partition(aws.region or '')}:budgets::{own}:budget/{name}"
+        tags = aws.call("budgets", "list-tags-for-resource", "--resource-arn", arn).get("ResourceTags", [])
+    except AwsError as error:
+        if missing(error):
+            return []
+        raise
+    return [name] if belongs(tags, stack) else []
+
+
+def delete_budget(aws: Aws, name: str) -> None:
+    aws.call("budgets", "delete-budget", "--account-id", account(aws), "--budget-name", name)
+
+
 # The table is last: while it exists, a new stack of the name fails, so that an interrupted removal is noticed.
 KINDS = [
+    Kind("budget of preflight", budgets, delete_budget, optional=True),
     Kind("mailboxes of runners", mailboxes, delete_mailbox),
     Kind("secrets of users", secrets, delete_secret),
     Kind("buckets, with all objects and versions", buckets, delete_bucket),

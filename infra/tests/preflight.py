@@ -5,6 +5,7 @@
 The fake is in preflight_aws.py beside this file. Needs python3.11 and git.
 """
 
+import json
 import os
 import pathlib
 import pty
@@ -145,7 +146,7 @@ TOOLS = {
     "cargo": 'case "$*" in "lambda --version") echo cargo-lambda 1.9.2;; lambda*) echo "{\\"zig\\": {\\"version\\": \\"0.17\\", '
              '\\"command\\": \\"zig\\"}}";; *) echo cargo 1.999.0;; esac',
     "rustup": "echo x86_64-unknown-linux-gnu"}
-EVERY = ["config", "tools", "region", "credentials", "permissions", "role", "zones", "quotas", "table", "leftovers", "budget", "program", "commit"]
+EVERY = ["config", "tools", "region", "credentials", "permissions", "role", "zones", "quotas", "key", "table", "leftovers", "budget", "program", "commit"]
 
 
 # --- accounts
@@ -162,6 +163,7 @@ EMPTY_ACCOUNT = {
     "DescribeVpcs": {"vpcSet": [{"vpcId": f"vpc-0000000{at}"} for at in range(6)]},
     "GetAccountSettings": {"AccountLimit": {"ConcurrentExecutions": 10}}, "GetServiceQuota": {"Quota": {"Value": 6.0}},
     "DescribeStacks": Refused("ValidationError", "Stack with id pullyard does not exist"),
+    "DescribeBudget": Refused("NotFoundException", "there is none"),
     "DescribeRepositories": Refused("RepositoryNotFoundException", "there is none"),
     **dict.fromkeys(["DescribeTable", "DescribeSecret", "GetSchedule", "DescribeRule"], MISSING),
 }
@@ -270,6 +272,7 @@ class Remains:
 
     def __init__(self):
         self.tables, self.secrets = {"pullyard": "pullyard"}, {"pullyard/key": "pullyard"}
+        self.budgets = {"pullyard-us-east-1": "pullyard"}
         self.users = ["pullyard/user/github", "pullyard/job/anthropic", "pullyard/other"]
         self.queues = [f"https://sqs/123456789012/pullyard-wake-{'a1' * 13}", "https://sqs/123456789012/pullyard-wake-mine"]
         # Name of the bucket: region, tag, versions.
@@ -302,7 +305,12 @@ class Remains:
                 self.secrets.clear()
             return {}
 
+        answer_budget = lambda request: {"Budget": {"BudgetName": request["BudgetName"]}} if request["BudgetName"] in self.budgets \
+            else Refused("NotFoundException", "there is none")
+
         return {
+            "DescribeBudget": answer_budget, "ListTagsForResource": lambda request: {"ResourceTags": tags(self.budgets[request["ResourceARN"].split("/")[-1]])},
+            "DeleteBudget": lambda request: self.budgets.pop(request["BudgetName"]) and {},
             "DescribeTable": lambda _: {"Table": {"TableName": "pullyard", "TableArn": "arn:table", "TableStatus": "ACTIVE"}} if self.tables else MISSING,
             "ListTagsOfResource": lambda _: {"Tags": tags(self.tables["pullyard"])},
             "DescribeSecret": lambda _: {"Name": "pullyard/key", "Tags": tags(self.secrets["pullyard/key"])} if self.secrets else MISSING,
@@ -333,7 +341,7 @@ def removal():
     code, output = machine.run("remove")
     check("without a terminal it asks for --yes", (code, "--yes" in output, changes()), (1, True, []))
     code, output = machine.run("remove", "--dry-run")
-    check("a dry run lists and changes nothing", (code, "5 kinds stay" in output, changes()), (1, True, []))
+    check("a dry run lists and changes nothing", (code, "6 kinds stay" in output, changes()), (1, True, []))
     # A first run that is refused at the buckets, and its repeat.
     deleted = machine.aws.answers["DeleteObjects"]
     machine.aws.answers["DeleteObjects"] = lambda *_: Refused("AccessDenied", "no")
@@ -342,8 +350,15 @@ def removal():
     machine.aws.answers["DeleteObjects"] = deleted
     code, output = machine.run("remove", "--yes")
     check("nothing stays", (code, output.splitlines()[-1]), (0, "nothing of pullyard stays in us-east-1"))
-    check("nothing of others is deleted", (list(remains.buckets), remains.users, remains.queues, remains.tables, remains.secrets),
-          (others, ["pullyard/other"], ["https://sqs/123456789012/pullyard-wake-mine"], {}, {}))
+    check("nothing of others is deleted", (list(remains.buckets), remains.users, remains.queues, remains.tables, remains.secrets, remains.budgets),
+          (others, ["pullyard/other"], ["https://sqs/123456789012/pullyard-wake-mine"], {}, {}, {}))
+    # A budget without the tag, and an operator without access to billing.
+    remains.budgets = {"pullyard-us-east-1": None}
+    code, output = machine.run("remove", "--yes")
+    check("a budget of others stays", (code, remains.budgets), (0, {"pullyard-us-east-1": None}))
+    machine.aws.answers["DescribeBudget"] = Refused("AccessDeniedException", "no")
+    code, output = machine.run("remove", "--yes")
+    check("no access to billing", (code, "budget of preflight: not checked, budgets:DescribeBudget is denied" in output), (0, True))
     # A table and a key of this name that no stack made.
     remains.tables, remains.secrets = {"pullyard": None}, {"pullyard/key": "other"}
     code, output = machine.run("remove", "--yes")
@@ -365,6 +380,7 @@ class Budgets:
     def CreateBudget(self, request):
         if request["Budget"]["BudgetName"] in self.stored:
             return Refused("DuplicateRecordException", "the budget already exists")
+        self.tags = request["ResourceTags"]
         notified = {self.key(one["Notification"]): (one["Notification"], one["Subscribers"]) for one in request["NotificationsWithSubscribers"]}
         self.stored[request["Budget"]["BudgetName"]] = (request["Budget"], notified)
         return {}
@@ -413,6 +429,7 @@ def budgets():
     every = {"ACTUAL 80": ["a@b"], "ACTUAL 100": ["a@b"], "FORECASTED 100": ["a@b"]}
     check("its notifications", account.sent(name), every)
     check("its limit", account.stored[name][0]["BudgetLimit"], {"Amount": "50", "Unit": "USD"})
+    check("its tag", account.tags, [{"Key": "pullyard:deployment", "Value": "pullyard"}])
     run("an equal budget", 0, f"ok     budget...{name} is 50 dollars a month")
     edit("a@b", "c@d")
     edit('"50"', '"70"')
@@ -485,6 +502,61 @@ def permissions():
     run("a session that may not read its role", 0, "ok     permissions...role/deployer may")
     machine.aws.answers["GetCallerIdentity"] = {**identity, "Arn": "arn:aws:iam::123456789012:root"}
     run("the root user", 0, "warn   permissions...cannot simulate arn:aws:iam::123456789012:root")
+
+
+def keys():
+    """The state and the policy of a key of one's own."""
+    arn = "arn:aws:kms:us-east-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
+    key = {"Arn": arn, "KeyId": arn[-36:], "KeyState": "Enabled", "KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT"}
+    allow = lambda kind, name, actions, **condition: {"Effect": "Allow", "Principal": {kind: name}, "Action": actions, "Resource": "*",
+                                                      **({"Condition": condition} if condition else {})}
+    # The table of docs/operations.md.
+    group = lambda prefix: f"arn:aws:logs:us-east-1:123456789012:log-group:{prefix}/pullyard/*"
+    every = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"]
+    whole = [
+        allow("AWS", "arn:aws:iam::123456789012:root", "kms:*"),
+        allow("Service", "logs.us-east-1.amazonaws.com", every, ArnLike={
+            "kms:EncryptionContext:aws:logs:arn": [group("/pullyard"), group("/aws/vendedlogs/pullyard")]}),
+        allow("Service", "cloudwatch.amazonaws.com", ["kms:Decrypt", "kms:GenerateDataKey*"], StringEquals={"aws:SourceAccount": "123456789012"}),
+        allow("Service", "events.amazonaws.com", ["kms:Decrypt", "kms:GenerateDataKey"], StringEquals={
+            "kms:EncryptionContext:aws:sqs:arn": "arn:aws:sqs:us-east-1:123456789012:pullyard-undelivered"})]
+    policy = list(whole)
+    machine = Machine("keys", {"DescribeKey": lambda _: {"KeyMetadata": dict(key)},
+                               "GetKeyPolicy": lambda _: {"Policy": json.dumps({"Statement": policy})}})
+    run = lambda title, code, *lines: machine.preflight(title, code, lines, *only("key"))
+    machine.run("preflight", *only("config"))
+    run("no key", 0, "ok     key...AWS's own keys")
+    machine.override(KmsKeyArn=arn, AlarmEmail="a@b")
+    run("a key with the policy of the page", 0, "ok     key...is enabled")
+    policy[:] = [allow("AWS", "arn:aws:iam::123456789012:root", "kms:*")]
+    output = run("the policy of a new key", 1, "FAIL   key...logs.us-east-1.amazonaws.com kms:Encrypt, kms:Decrypt...log-group:/pullyard/pullyard/api"
+                 ": the first log group fails...docs/operations.md", "FAIL   key...the access log fails", "FAIL   key...events.amazonaws.com",
+                 "FAIL   key...cloudwatch.amazonaws.com...alarms do not reach")
+    check("each use once", len(re.findall("(?m)^FAIL", output)), 4)
+    other = lambda one: json.loads(json.dumps(one).replace("/pullyard/*", "/other/*").replace(":pullyard-", ":other-"))
+    policy[:] = [other(one) for one in whole]
+    run("the policy of another stack", 1, "FAIL   key...the first log group", "FAIL   key...events.amazonaws.com")
+    policy[:] = whole[1:]
+    run("a policy without the account", 0, "warn   key...does not let the account's policies decide")
+    policy[:] = [*whole, {"Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}]
+    run("a policy that denies", 0, "warn   key...has Deny")
+    policy[:] = whole
+    for change, sentence in [({"KeyState": "Disabled"}, "is in Disabled...aws kms enable-key --key-id"),
+                             ({"KeyState": "PendingDeletion"}, "cancel-key-deletion...&& aws kms enable-key"),
+                             ({"KeyState": "Enabled", "KeySpec": "RSA_2048"}, "is of RSA_2048"),
+                             ({"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"}, "for GENERATE_VERIFY_MAC")]:
+        key.update(change)
+        run(f"a key with {change}", 1, f"FAIL   key...{sentence}")
+    machine.aws.answers["DescribeKey"] = Refused("NotFoundException", "no key")
+    run("a key that is gone", 1, "FAIL   key...does not exist")
+    machine.aws.answers["DescribeKey"] = Refused("AccessDeniedException", "no")
+    run("no right to read it", 0, "warn   key...needs kms:DescribeKey")
+    for change, sentence in [((":us-east-1:", ":eu-west-1:"), "is in eu-west-1, and the stack in us-east-1"),
+                             ((":123456789012:", ":210987654321:"), "is in the account 210987654321")]:
+        before = machine.local.read_text()
+        machine.local.write_text(before.replace(arn, arn.replace(*change)))
+        run(f"a key {sentence}", 1, f"FAIL   key...{sentence}")
+        machine.local.write_text(before)
 
 
 def failed_deployments():
@@ -851,7 +923,7 @@ def fixed_names(properties):
 
 
 if __name__ == "__main__":
-    scenarios = [fresh_account, leftovers, removal, budgets, tables, places, permissions, failed_deployments, questions, edits, no_credentials, healthy_account, tools, templates, archives]
+    scenarios = [fresh_account, leftovers, removal, budgets, tables, places, permissions, keys, failed_deployments, questions, edits, no_credentials, healthy_account, tools, templates, archives]
     with ThreadPoolExecutor(3) as pool:
         for one in [pool.submit(scenario) for scenario in scenarios]:
             one.result()

@@ -10,7 +10,7 @@ use axum::http::{Method, Uri};
 use pullyard_domain::self_check::RoleReport;
 use pullyard_emulator::ACCOUNT;
 use pullyard_entry::Config;
-use pullyard_entry::config::{Endpoints, QueuePair, TaskDefinitions, local_sdk_config};
+use pullyard_entry::config::{Endpoints, QueuePair, Tags, TaskDefinitions, local_sdk_config};
 use pullyard_entry::self_check::{OwnLog, Owner, SelfCheck};
 use pullyard_testkit::observe::{Call, Permission, Service};
 
@@ -126,7 +126,8 @@ fn config(url: &str) -> Config {
         on_one_machine: false,
         disk: Default::default(),
         artifacts_bucket: format!("{DEPLOYMENT}-artifacts"),
-        kms_key: None,
+        kms_key: Some(super::deployment::KMS_KEY_ARN.into()),
+        tags: Tags::parse("team=a").unwrap(),
         outbound_allow: Default::default(),
         deployment: None,
         endpoints: Endpoints { s3: Some(url.to_owned()), ..Endpoints::default() },

@@ -74,6 +74,7 @@ pub const CALLS: &[Row] = &[
     ("api", "sqs:SendMessage", CallQueue, "look at tickets, write on pull requests, send notices"),
     ("api", "sqs:SendMessage", Submissions, "requeued dead letters"),
     ("api", "sqs:CreateQueue", Mailboxes, "the mailbox of a runner that registers"),
+    ("api", "sqs:TagQueue", Mailboxes, "the stack's tags on a new mailbox"),
     ("api", "sqs:DeleteQueue", Mailboxes, "the mailbox of a runner that is removed"),
     ("api", "sqs:ReceiveMessage", DeadLetters, "`pullyard dlq` lists dead letters"),
     ("api", "sqs:ChangeMessageVisibility", DeadLetters, "listed dead letters become visible again"),
@@ -87,6 +88,7 @@ pub const CALLS: &[Row] = &[
     ),
     ("api", "secretsmanager:PutSecretValue", UserSecrets, "users set and rotate secrets only through the API"),
     ("api", "secretsmanager:CreateSecret", UserSecrets, "the first value of a secret"),
+    ("api", "secretsmanager:TagResource", UserSecrets, "the stack's tags on a new secret"),
     ("api", "secretsmanager:DeleteSecret", UserSecrets, "`pullyard secrets delete`"),
     (
         "api",
@@ -96,6 +98,7 @@ pub const CALLS: &[Row] = &[
     ),
     ("api", "secretsmanager:PutSecretValue", JobSecrets, "users set these through the API, too"),
     ("api", "secretsmanager:CreateSecret", JobSecrets, "the first value of a secret"),
+    ("api", "secretsmanager:TagResource", JobSecrets, "the stack's tags on a new secret"),
     ("api", "secretsmanager:DeleteSecret", JobSecrets, "`pullyard secrets delete --for-jobs`"),
     ("api", "secretsmanager:ListSecrets", SecretNames, "the names of secrets, without values"),
     ("api", "s3:PutObject", Artifacts, "presigned URLs for runners' uploads"),

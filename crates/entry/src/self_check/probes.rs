@@ -5,6 +5,7 @@ use crate::permissions::{CALLS, DELETERS, LIMITED_READERS, Resource, TOKEN_USE_W
 use pullyard_cloud::signed::Service;
 use pullyard_domain::self_check::SELF_CHECK;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 pub(super) struct Probe {
     pub(super) action: &'static str,
@@ -61,6 +62,9 @@ impl SelfCheck {
             Effects => vec![send(&config.effects_queue_url)],
             CallQueue => vec![send(&config.calls_queue_url)],
             Submissions => config.submissions.iter().map(|pair| send(&pair.queue_url)).collect(),
+            // The call that creates the mailbox or the secret has the tags.
+            Mailboxes if action == "sqs:TagQueue" => Vec::new(),
+            UserSecrets | JobSecrets if action == "secretsmanager:TagResource" => Vec::new(),
             Mailboxes => vec![self.mailbox(action)],
             DeadLetters => self.dead_letter_urls().into_iter().map(|url| receive(action, url)).collect(),
             SigningKey => vec![secret(action, json!({ "SecretId": config.key_secret }), &config.key_secret)],
@@ -179,7 +183,12 @@ impl SelfCheck {
         match action {
             "sqs:CreateQueue" => {
                 let name = url.rsplit('/').next().unwrap_or_default();
-                sqs(action, name, "CreateQueue", json!({ "QueueName": name }))
+                let mut body = json!({ "QueueName": name });
+                let tags: BTreeMap<_, _> = self.config.tags.iter().collect();
+                if !tags.is_empty() {
+                    body["tags"] = json!(tags);
+                }
+                sqs(action, name, "CreateQueue", body)
             }
             "sqs:DeleteQueue" => sqs(action, name_of(&url), "DeleteQueue", json!({ "QueueUrl": url })),
             _ => send(&url),
@@ -236,6 +245,11 @@ impl SelfCheck {
                 let mut body = json!({ "Name": name, "SecretString": NAME, "ClientRequestToken": unique() });
                 if let Some(key) = &self.config.kms_key {
                     body["KmsKeyId"] = key.as_str().into();
+                }
+                let tags: Vec<_> =
+                    self.config.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
+                if !tags.is_empty() {
+                    body["Tags"] = tags.into();
                 }
                 body
             }
