@@ -12,6 +12,7 @@ use pullyard_domain::id::{EndpointId, SecretName};
 use pullyard_domain::naming::ProjectChange;
 use pullyard_domain::notice::{DeliveryState, Endpoint, EndpointKind, Notice, NoticeEvent};
 use pullyard_domain::secret::SecretKind;
+use pullyard_domain::text::percent_encode;
 use pullyard_domain::wakeup::{EffectMessage, NoticeWakeup, call_group};
 use pullyard_outbound::StatusCode;
 use pullyard_outbound::standard_webhooks::{SigningSecret, verify};
@@ -433,4 +434,19 @@ async fn notice_to_a_resting_host_waits_and_is_no_try() {
     assert_eq!(it.receiver.take().len(), 1);
     let rest = ctx.store.load_host_rest(&host).await.unwrap().unwrap();
     assert_eq!(rest.timeouts, 0, "the answer ends the memory of timeouts");
+}
+
+#[tokio::test]
+async fn unreadable_rest_of_a_host_stops_no_call() {
+    let it = Notified::by_webhook().await;
+    it.cancel_jobs("one", 1).await;
+    let (ctx, host) = (&it.world.ctx, host_of(it.receiver.url()).unwrap());
+    let rest = HostRest::after_timeout(None, &host, ctx.clock.now()).unwrap();
+    assert_applied(ctx.store.put_host_rest(&rest).await);
+    it.world.break_item(&format!("HOST#{}", percent_encode(&host)), "HOST", "until").await;
+    assert!(matches!(ctx.store.load_host_rest(&host).await, Err(pullyard_store::Error::Corrupt { .. })));
+    let [notice] = &it.notices().await[..] else { panic!("one notice") };
+    let wakeup = NoticeWakeup { notice: notice.id.clone(), endpoint: it.id.clone() };
+    handle_call(ctx, EffectMessage::Notify(wakeup), &call_group(&host, it.id.as_str())).await.unwrap();
+    assert_eq!((it.receiver.take().len(), it.states().await), (1, vec![DeliveryState::Sent]));
 }
