@@ -106,3 +106,14 @@ async fn our_own_marked_comment_raises_nothing() {
     assert_eq!(world.list_raises("APP-1").await, [10]);
     assert_eq!(world.list_comments(world.number).await.len(), 2, "the comment, and the reply to the person");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn raise_without_a_limit_names_nothing_to_write() {
+    let world = World::with_hook().await;
+    world.story.update_settings(|settings| settings.limits.ticket_jobs = None).await;
+    assert_eq!(world.send_comment(5, "/pullyard raise 5 jobs", &ann()).await, "no_limit_to_raise");
+    let replies = world.list_comments(world.number).await;
+    let sentence = "The limit of APP-1 was not raised: the project has no `limits.ticket_jobs` to raise.";
+    assert!(replies[0].starts_with(sentence) && !replies[0].contains("Write"), "{}", replies[0]);
+    assert_eq!(world.send_comment(6, "/pullyard raise 20", &ann()).await, "limit_raised");
+}
