@@ -1,5 +1,6 @@
 //! Notices: to webhooks and Slack, after crashes, in bursts, and to endpoints that are down.
 
+use crate::delayed_call::DelayedCall;
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::{
@@ -434,6 +435,29 @@ async fn notice_to_a_resting_host_waits_and_is_no_try() {
     assert_eq!(it.receiver.take().len(), 1);
     let rest = ctx.store.load_host_rest(&host).await.unwrap().unwrap();
     assert_eq!(rest.timeouts, 0, "the answer ends the memory of timeouts");
+}
+
+#[tokio::test]
+async fn notice_is_put_off_although_another_endpoint_was_recorded() {
+    let held = DelayedCall::before("PutItem");
+    let (world, receiver) = (World::with_client(held.clone()).await, Receiver::start().await.unwrap());
+    let (ctx, ids) = (&world.ctx, [endpoint_id("ops"), endpoint_id("chat")]);
+    for id in &ids {
+        add(&world, id, EndpointKind::Webhook, receiver.url()).await.unwrap();
+    }
+    let job = world.jobs("one", 1, 1).await.remove(0);
+    cancel_job(ctx, &job.id, "ana", None).await.unwrap();
+    let notice = due(&world).await.remove(0);
+    let host = host_of(receiver.url()).unwrap();
+    let rest = HostRest::after_timeout(None, &host, ctx.clock.now()).unwrap();
+    assert_applied(ctx.store.put_host_rest(&rest).await);
+    let call = async |endpoint: &EndpointId| {
+        let wakeup = NoticeWakeup { notice: notice.id.clone(), endpoint: endpoint.clone() };
+        handle_call(ctx, EffectMessage::Notify(wakeup), &call_group(&host, endpoint.as_str())).await.unwrap();
+    };
+    held.run_before_call(call(&ids[0]), call(&ids[1])).await;
+    let stored = ctx.store.load_notice(&notice.id).await.unwrap().unwrap();
+    assert_eq!(stored.waiting.values().collect::<Vec<_>>(), [&rest.until; 2]);
 }
 
 #[tokio::test]
