@@ -19,7 +19,7 @@ use pullyard_domain::project::Repository;
 use pullyard_domain::published;
 use pullyard_domain::pull_request::{PullRequestId, pull_request_label};
 use pullyard_domain::review::Permission;
-use pullyard_domain::spending::{DEFAULT_RAISE_TIME, RaiseAmount, RaiseRight};
+use pullyard_domain::spending::{DEFAULT_RAISE_TIME, RaiseAmount, RaiseRight, SpendingLimits};
 use pullyard_domain::text::Cause;
 use pullyard_forge::ErrorKind;
 use pullyard_store::Write;
@@ -190,6 +190,10 @@ async fn raise(
         Ok(amount) => *amount,
         Err(fault) => return refuse(fault.clone()),
     };
+    let project = ctx.load_project(&target.project).await?;
+    if let Some(missing) = SpendingLimits::from(&project.settings).missing_limit(usd_micros, jobs) {
+        return Ok(Reason::NoLimitToRaise { ticket, fault: Cause(missing.fault) });
+    }
     let author = &comment.author;
     let caller = Requester { id: format!("{}:{}", integration.id, author.id), name: author.login.clone() };
     let key = format!("comment/{}", comment.comment);
