@@ -5,6 +5,7 @@
 The fake is in preflight_aws.py beside this file. Needs python3.11 and git.
 """
 
+import json
 import os
 import pathlib
 import pty
@@ -455,9 +456,15 @@ def permissions():
     ada = {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/ada"}
     machine, seen = Machine("permissions", {"GetCallerIdentity": ada}), {}
     denied, organisation = set(), set()
+    known = {ada["Arn"], "arn:aws:iam::123456789012:role/a/path/deployer"}
 
     def simulated(request):
         resource, actions = members(request, "ResourceArns")[0], members(request, "ActionNames")
+        if request["PolicySourceArn"] not in known:
+            return Refused("NoSuchEntity", "The role with name deployer cannot be found.")
+        calls, tags = ([one for one in actions if one.startswith("apigateway:") and ("Tag" in one) == tagging] for tagging in (False, True))
+        if calls and tags:
+            return Refused("InvalidInput", f"Invalid Input Actions: [{','.join(calls)}] and [{','.join(tags)}] require different authorization information")
         seen.setdefault(resource, []).extend(actions)
         return {"EvaluationResults": [{
             "EvalActionName": action, "EvalDecision": "implicitDeny" if action in denied | organisation else "allowed",
@@ -471,10 +478,15 @@ def permissions():
     check("patterns become resources", set(seen) - {"*"} >= {
         "arn:aws:lambda:us-east-1:123456789012:function:pullyard-preflight", "arn:aws:dynamodb:us-east-1:123456789012:table/pullyard",
         "arn:aws:logs:us-east-1:123456789012:log-group:/pullyard/pullyard/preflight"})
+    policy = json.loads((machine.folder / "infra/deploy-policy.json").read_text())["Statement"]
+    named = {action for one in policy for action in one["Action"] if "*" not in action}
+    check("every action is simulated", named - {action for actions in seen.values() for action in actions}, set())
     check("no pattern is simulated", [one for actions in seen.values() for one in actions if "*" in one], [])
     denied.update(["logs:CreateLogDelivery", "iam:PassRole"])
     organisation.add("ec2:CreateInternetGateway")
-    run("denied calls", 1, "FAIL   permissions...access logs: no policy allows logs:CreateLogDelivery on *...sed s/NAME/pullyard/g",
+    denied.add("apigateway:TagResource")
+    run("denied calls", 1, "FAIL   permissions...http api: no policy allows apigateway:TagResource on arn:aws:apigateway:us-east-1::/preflight",
+        "FAIL   permissions...access logs: no policy allows logs:CreateLogDelivery on *...sed s/NAME/pullyard/g",
         "FAIL   permissions...pass roles: no policy allows iam:PassRole on arn:aws:iam::123456789012:role/pullyard-preflight",
         "FAIL   permissions...network: a policy of the organisation denies ec2:CreateInternetGateway")
     identity = {**ada, "Arn": "arn:aws:sts::123456789012:assumed-role/deployer/ada"}
@@ -482,6 +494,9 @@ def permissions():
     denied.clear(), organisation.clear()
     run("a session of a role", 0, "ok     permissions...role/a/path/deployer may")
     machine.aws.answers["GetRole"] = Refused("AccessDenied", "no")
+    run("a session whose role has a path that it may not read", 0,
+        "warn   permissions...not checked...role/deployer, because no role has this ARN...iam:GetRole")
+    known.add("arn:aws:iam::123456789012:role/deployer")
     run("a session that may not read its role", 0, "ok     permissions...role/deployer may")
     machine.aws.answers["GetCallerIdentity"] = {**identity, "Arn": "arn:aws:iam::123456789012:root"}
     run("the root user", 0, "warn   permissions...cannot simulate arn:aws:iam::123456789012:root")
