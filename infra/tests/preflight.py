@@ -16,6 +16,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
+import botocore.loaders
 from preflight_aws import Aws, Refused
 from samcli.cli.types import CfnParameterOverridesType
 from samcli.lib.config.samconfig import SamConfig
@@ -786,7 +787,7 @@ def templates():
     folder = checkout("templates")
     parsed = {name: yaml_parse((folder / f"infra/{name}.yaml").read_text()) for name in [*TEMPLATES, "template"]}
     sys.path.insert(0, str(folder / "infra"))
-    from preflight_checks import command, context, leftovers, parameters, tools as tool_checks
+    from preflight_checks import command, context, leftovers, parameters, regions, tools as tool_checks
     as_text = lambda value: [str(one) for one in value] if isinstance(value, list) else str(value)
     check("the parameters", parameters.PARAMETERS, {
         name: {key: as_text(value) for key, value in one.items()} for name, one in parsed["template"]["Parameters"].items()})
@@ -803,6 +804,10 @@ def templates():
              for json_name in fixed_names(one.get("Properties", {}))}
     # The API's name need not be unique, and task definitions get another revision.
     check("every fixed name is looked for", named - covered - {"acme-small", "acme-medium", "acme-large"}, set())
+    data = botocore.loaders.Loader().load_data("partitions")["partitions"]
+    of = lambda region: [one["id"] for one in data if re.fullmatch(one["regionRegex"].strip("^$"), region)]
+    places = [*regions.load_regions(), *regions.UNPUBLISHED]
+    check("the partition of every region", [[regions.partition(one)] for one in places], [of(one) for one in places])
     check("a slow command ends", command.run("sleep", "9", timeout=0.1).errors, "sleep did not answer within 0 s")
     qemu = TEMPORARY / "binfmt"
     qemu.mkdir()
