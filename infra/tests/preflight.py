@@ -536,6 +536,23 @@ def failed_deployments():
     event("pullyard", 8, "pullyard", "CREATE_IN_PROGRESS", "User Initiated")
     event("pullyard", 9, "pullyard", "CREATE_COMPLETE")
     machine.preflight("a later success", 0, ["ok     why...CREATE_COMPLETE and has no failed event"], "--why")
+    refused = {"ChangeSetName": "samcli-deploy2", "ChangeSetId": "arn:aws:cloudformation:us-east-1:123456789012:changeSet/samcli-deploy2/1",
+               "CreationTime": "2026-12-01T00:10:00Z", "Status": "FAILED", "StatusReason":
+               "The following hook(s)/validation failed: [AWS::EarlyValidation::ResourceExistenceCheck]."}
+    older = {**refused, "ChangeSetName": "samcli-deploy1", "CreationTime": "2026-12-01T00:09:00Z", "Status": "CREATE_COMPLETE"}
+    machine.aws.answers["ListChangeSets"] = {"Summaries": [older, refused]}
+    machine.preflight("a refused change set", 1, [
+        "FAIL   why...samcli-deploy2 was refused: The following hook(s)/validation failed: [AWS::EarlyValidation...fix: aws cloudformation "
+        "describe-events --change-set-name arn:aws:cloudformation:us-east-1:123456789012:changeSet/samcli-deploy2/1 --region us-east-1"], "--why")
+    for title, change in [("no change", {"StatusReason": "The submitted information didn't contain changes."}),
+                          ("one of before", {"CreationTime": "2026-12-01T00:07:00Z"}), ("a later one", {"Status": "CREATE_COMPLETE"})]:
+        machine.aws.answers["ListChangeSets"] = {"Summaries": [{**refused, **change}]}
+        machine.preflight(f"a change set: {title}", 0, ["ok     why...no failed event"], "--why")
+    event("pullyard", 11, "pullyard", "REVIEW_IN_PROGRESS", "User Initiated")
+    machine.aws.answers["ListChangeSets"] = {"Summaries": [refused]}
+    machine.preflight("a refused first change set", 1, ["FAIL   why...samcli-deploy2 was refused"], "--why")
+    machine.aws.answers["ListChangeSets"] = Refused("AccessDenied", "no")
+    machine.preflight("no right to list change sets", 0, ["warn   why...needs cloudformation:ListChangeSets", "ok     why"], "--why")
     machine.aws.answers["ListStacks"] = {"StackSummaries": []}
     machine.preflight("no stack", 0, ["warn   why...no stack other was deployed in us-east-1"], "--why", "--stack", "other")
     machine.preflight("a check beside it", 1, ["FAIL   config...without --only and --fix"], "--why", *only("role"))
