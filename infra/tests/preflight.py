@@ -372,7 +372,8 @@ class Budgets:
         return {}
 
     def UpdateBudget(self, request):
-        self.stored[request["NewBudget"]["BudgetName"]][0].update(request["NewBudget"])
+        one = self.stored[request["NewBudget"]["BudgetName"]]
+        self.stored[request["NewBudget"]["BudgetName"]] = (request["NewBudget"], one[1])
         return {}
 
     def DescribeNotificationsForBudget(self, request):
@@ -418,11 +419,14 @@ def budgets():
     run("an equal budget", 0, f"ok     budget...{name} is 50 dollars a month")
     edit("a@b", "c@d")
     edit('"50"', '"70"')
+    by_hand = {"CostTypes": {"IncludeTax": False}, "TimePeriod": {"Start": 1700000000.0, "End": 3706473600.0}}
+    account.stored[name][0].update(by_hand)
     del account.stored[name][1]["ACTUAL 100"]
     account.stored[name][1]["FORECASTED 100"][1].append({"SubscriptionType": "EMAIL", "Address": "by@hand"})
     run("another amount, address and notification", 0, f"fixed  budget...{name}: 70 instead of 50 dollars...actual 100 % is new")
     check("the new address replaces the old one, and joins those added by hand", account.sent(name),
           {"ACTUAL 80": ["c@d"], "ACTUAL 100": ["c@d"], "FORECASTED 100": ["a@b", "by@hand", "c@d"]})
+    check("what was set by hand stays", {key: one for key, one in account.stored[name][0].items() if key in by_hand}, by_hand)
     run("a repeat", 0, "ok     budget")
     # A second stack of the name in another region, and an account's budget made by hand.
     edit("us-east-1", "eu-north-1")
@@ -430,9 +434,12 @@ def budgets():
     edit("eu-north-1", "us-east-1")
     account.stored[name][0]["TimeUnit"] = "QUARTERLY"
     before = dict(account.stored[name][0])
-    run("a budget made by hand", 1, f"FAIL   budget...{name} exists and is not one of all costs a month...delete-budget")
+    run("a budget made by hand", 1, f"FAIL   budget...{name} exists and is not one of all costs a month...remove monthly_budget_usd")
     check("it stays", account.stored[name][0], before)
     edit('"70"', '"0"')
+    output = run("a budget of 0 beside it", 0, f"ok     budget...{name} is not one of all costs a month")
+    check("no command deletes it", "delete-budget" in output, False)
+    account.stored[name][0]["TimeUnit"] = "MONTHLY"
     run("a budget of 0", 0, f"warn   budget...{name} exists...aws budgets delete-budget")
     account.stored.clear()
     run("no budget", 0, "ok     budget...none")
