@@ -91,7 +91,12 @@ class Machine:
         self.environment = {key: one for key, one in self.environment.items() if one is not None}
 
     def run(self, command, *arguments):
-        done = subprocess.run([self.folder / "infra" / command, *arguments], env=self.environment, text=True,
+        """Pauses of infra/remove are printed instead; those below a second are of Python's subprocess."""
+        skip = "import runpy, sys, time; pause = time.sleep; sys.argv = sys.argv[1:]; " \
+            "time.sleep = lambda secs: print('pause of', secs) if secs >= 1 else pause(secs); " \
+            "runpy.run_path(sys.argv[0], run_name='__main__')"
+        program = [sys.executable, "-c", skip] if command == "remove" else []
+        done = subprocess.run([*program, self.folder / "infra" / command, *arguments], env=self.environment, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
         check(f"{command} prints no stack trace", "Traceback" in done.stdout, False)
         return done.returncode, done.stdout
@@ -272,12 +277,15 @@ class Remains:
 
     def __init__(self):
         self.tables, self.secrets = {"pullyard": "pullyard"}, {"pullyard/key": "pullyard"}
+        # How often AWS still shows the key and a queue after their deletion.
+        self.echoes, self.shown_key, self.shown_queues = 0, 0, []
+        self.status, self.described = "ACTIVE", 0
         self.users = ["pullyard/user/github", "pullyard/job/anthropic", "pullyard/other"]
         self.queues = [f"https://sqs/123456789012/pullyard-wake-{'a1' * 13}", "https://sqs/123456789012/pullyard-wake-mine"]
         # Name of the bucket: region, tag, versions.
         data = "pullyard-data-1abcdefghijk"
         self.buckets = {
-            f"{data}-bucket-x": ["", "pullyard", ["a", "b"]], f"{data}-artifacts-x": ["", "pullyard", []],
+            f"{data}-bucket-x": ["", "pullyard", ["a", "b", "c", "d", "e"]], f"{data}-artifacts-x": ["", "pullyard", []],
             f"{data}-bucket-far": ["eu-west-1", "pullyard", ["a"]], f"{data}-bucket-foreign": ["", "other", ["a"]],
             f"{data}-bucket-untagged": ["", None, ["a"]], "pullyard-data-data-1abcdefghijk-x": ["", "pullyard-data", ["a"]]}
 
@@ -286,8 +294,9 @@ class Remains:
         tag_set = lambda value: "".join(f"<Tag><Key>{one['Key']}</Key><Value>{one['Value']}</Value></Tag>" for one in tags(value))
         version = lambda key: f"<Version><Key>{key}</Key><VersionId>1</VersionId></Version>"
 
-        def delete_objects(bucket, _):
-            self.buckets[bucket][2].clear()
+        def delete_objects(bucket, body):
+            named = re.findall(r"<Key>(.*?)</Key><VersionId>1</VersionId>", body)
+            self.buckets[bucket][2] = [one for one in self.buckets[bucket][2] if one not in named]
             return "<DeleteResult/>"
 
         def delete_bucket(bucket, _):
@@ -296,32 +305,57 @@ class Remains:
             del self.buckets[bucket]
             return ""
 
-        def delete_secret(_):
-            # The fake gets the body of these requests as JSON only, so a deletion takes the first one.
-            if self.users[:-1]:
-                self.users.pop(0)
+        def delete_secret(request):
+            name = request["SecretId"]
+            if name in self.users:
+                self.users.remove(name)
             else:
-                self.secrets.clear()
+                del self.secrets[name]
+                self.shown_key = self.echoes
             return {}
 
+        def delete_queue(request):
+            self.queues.remove(request["QueueUrl"])
+            self.shown_queues += [request["QueueUrl"]] * self.echoes
+            return {}
+
+        def describe_secret(_):
+            if self.secrets:
+                return {"Name": "pullyard/key", "Tags": tags(self.secrets["pullyard/key"])}
+            if not self.shown_key:
+                return MISSING
+            self.shown_key -= 1
+            return {"Name": "pullyard/key", "Tags": tags("pullyard"), "DeletedDate": 1.0}
+
+        def describe_table(_):
+            self.described += 1
+            # The removal sees it twice, and then the AWS CLI waits.
+            if self.status == "DELETING" and self.described > 2:
+                self.tables.clear()
+            return {"Table": {"TableName": "pullyard", "TableArn": "arn:table", "TableStatus": self.status}} if self.tables else MISSING
+
+        def change_table(_):
+            return Refused("ResourceInUseException", "the table is being deleted") if self.status == "DELETING" else {}
+
         return {
-            "DescribeTable": lambda _: {"Table": {"TableName": "pullyard", "TableArn": "arn:table", "TableStatus": "ACTIVE"}} if self.tables else MISSING,
-            "ListTagsOfResource": lambda _: {"Tags": tags(self.tables["pullyard"])},
-            "DescribeSecret": lambda _: {"Name": "pullyard/key", "Tags": tags(self.secrets["pullyard/key"])} if self.secrets else MISSING,
+            "DescribeTable": describe_table, "UpdateTable": change_table, "DescribeSecret": describe_secret,
+            "ListTagsOfResource": lambda _: MISSING if self.status == "DELETING" else {"Tags": tags(self.tables["pullyard"])},
             "ListSecrets": lambda _: {"SecretList": [{"Name": one} for one in self.users]},
-            "ListQueues": lambda _: {"QueueUrls": self.queues},
+            "ListQueues": lambda _: {"QueueUrls": [*self.queues, *(self.shown_queues.pop() for _ in self.shown_queues[:1])]},
             "ListBuckets": lambda *_: f"<Result><Buckets>{''.join(f'<Bucket><Name>{one}</Name></Bucket>' for one in self.buckets)}</Buckets></Result>",
             "GetBucketLocation": lambda bucket, _: f"<LocationConstraint>{self.buckets[bucket][0]}</LocationConstraint>",
             "GetBucketTagging": lambda bucket, _: f"<Tagging><TagSet>{tag_set(self.buckets[bucket][1])}</TagSet></Tagging>"
             if self.buckets[bucket][1] else Refused("NoSuchTagSet", "none"),
-            "ListObjectVersions": lambda bucket, _: f"<Result>{''.join(map(version, self.buckets[bucket][2]))}</Result>",
+            # Two in a page.
+            "ListObjectVersions": lambda bucket, _: f"<Result>{''.join(map(version, self.buckets[bucket][2][:2]))}</Result>",
             "DeleteObjects": delete_objects, "DeleteBucket": delete_bucket, "DeleteSecret": delete_secret,
-            "DeleteTable": lambda _: self.tables.clear() or {}, "DeleteQueue": lambda _: self.queues.pop(0) and {}}
+            "DeleteTable": lambda one: change_table(one) or self.tables.clear() or {}, "DeleteQueue": delete_queue}
 
 
 def removal():
     remains = Remains()
     machine = Machine("removal", remains.answers())
+    sys.path.insert(0, str(machine.folder / "infra"))
     others = [one for one in remains.buckets if not one.endswith(("bucket-x", "artifacts-x"))]
     machine.preflight("what a deletion leaves", 1, [
         "FAIL   leftovers...table pullyard", "FAIL   leftovers...pullyard/key", "warn   leftovers...1 mailboxes",
@@ -341,15 +375,45 @@ def removal():
     machine.aws.answers["DeleteObjects"] = lambda *_: Refused("AccessDenied", "no")
     code, output = machine.run("remove", "--yes")
     check("a refusal names the next step", (code, "repeat the command" in output, bool(remains.tables)), (1, True, True))
+    machine.aws.answers["DeleteObjects"] = lambda *_: "<Result><Error><Key>a</Key><Code>AccessDenied</Code><Message>a lock</Message></Error></Result>"
+    code, output = machine.run("remove", "--yes")
+    check("an object that stays", (code, "a in pullyard-data-1abcdefghijk-bucket-x cannot be deleted: a lock" in output), (1, True))
     machine.aws.answers["DeleteObjects"] = deleted
     code, output = machine.run("remove", "--yes")
     check("nothing stays", (code, output.splitlines()[-1]), (0, "nothing of pullyard stays in us-east-1"))
+    check("each page of versions is deleted", machine.aws.calls.count("DeleteObjects"), 2 + 3)
+    check("nothing is waited for", "pause" in output, False)
     check("nothing of others is deleted", (list(remains.buckets), remains.users, remains.queues, remains.tables, remains.secrets),
           (others, ["pullyard/other"], ["https://sqs/123456789012/pullyard-wake-mine"], {}, {}))
     # A table and a key of this name that no stack made.
     remains.tables, remains.secrets = {"pullyard": None}, {"pullyard/key": "other"}
     code, output = machine.run("remove", "--yes")
     check("they are left alone", (code, output.count("left alone"), remains.tables), (1, 2, {"pullyard": None}))
+    # AWS shows the deleted key and queue for a while.
+    remains = Remains()
+    remains.echoes, remains.buckets = 3, {}
+    machine.aws.answers.update(remains.answers())
+    code, output = machine.run("remove", "--yes")
+    check("deleted ones are waited for", (code, output.splitlines()[-1], "pause of 10" in output),
+          (0, "nothing of pullyard stays in us-east-1", True))
+    from preflight_checks import retained
+    pauses, mailboxes = [], retained.Kind("mailboxes", lambda *_: ["wake"], None)
+    retained.wait_until_gone(None, "pullyard", {mailboxes: ["wake"]}, pauses.append)
+    check("but for two minutes only", sum(pauses), 120)
+    retained.wait_until_gone(None, "pullyard", {mailboxes: ["other"]}, pauses.append)
+    check("and not for others", len(pauses), 12)
+    # An earlier run was interrupted while DynamoDB deleted the table.
+    remains = Remains()
+    remains.status, remains.buckets, remains.users, remains.queues, remains.secrets = "DELETING", {}, [], [], {}
+    machine.aws.answers.update(remains.answers())
+    code, output = machine.run("remove", "--yes")
+    check("a table in deletion is waited for", (code, output.splitlines()[-1]), (0, "nothing of pullyard stays in us-east-1"))
+    machine.aws.answers["ListFunctions"] = Refused("AccessDenied", "no")
+    code, output = machine.run("remove", "--yes")
+    check("a check that fails is named", (code, output.splitlines()), (
+        1, ["not checked: cannot check functions: needs lambda:ListFunctions", "more of pullyard may stay in us-east-1"]))
+
+
 class Budgets:
     """The account's budgets, as AWS stores them: name -> budget and addresses by notification."""
 
