@@ -448,7 +448,7 @@ fn parameters_that_break_running_tasks_need_a_hold() {
     }
     assert!(page.contains("\n## Changes that interrupt jobs\n"));
     let archive = include_str!("../infra/releases/aws.md");
-    assert!(archive.contains("For the other architecture, `pullyard hold --all` first"));
+    assert!(archive.contains("For the other architecture, `pullyard hold --all --reason "));
 }
 
 #[test]
