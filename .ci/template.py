@@ -37,7 +37,36 @@ UNUSED_CALLS = re.compile(
     "lambda:Put(FunctionScaling|RuntimeManagement)|LogStream|LogEvents|DataProtection|IndexPolicy|BearerToken|"
     "DeletionProtection|logs:DeleteResourcePolicy|RegionsFromReplication|s3:(Put|Delete|Create|Update).*("
     "Abac|Accelerate|Acl|Analytics|CORS|Cors|Encryption$|Inventory|Lifecycle$|Logging|MetadataTable|Metadata|Metrics|"
-    "Notification|ObjectLock|Replication|Tiering|Website)|s3:ListTags")
+    "Notification|ObjectLock|Replication|Tiering|Website)")
+
+# (call, ARN, whether infra/deploy-policy.json of a stack `py` allows it).
+GRANTS = [
+    ("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:eu-west-1:1:secret:py/key-AbCdEf", True),
+    ("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:eu-west-1:1:secret:py/user/github-AbCdEf", False),
+    ("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:eu-west-1:1:secret:py-dev/job/model-AbCdEf", False),
+    ("secretsmanager:DeleteSecret", "arn:aws:secretsmanager:eu-west-1:1:secret:py/user/github-AbCdEf", True),
+    ("secretsmanager:DeleteSecret", "arn:aws:secretsmanager:eu-west-1:1:secret:py/other-AbCdEf", False),
+    ("secretsmanager:DescribeSecret", "arn:aws:secretsmanager:eu-west-1:1:secret:py/job/model-AbCdEf", True),
+    ("ecs:CreateCluster", "arn:aws:ecs:eu-west-1:1:cluster/py", True),
+    ("ecs:DeleteCluster", "arn:aws:ecs:eu-west-1:1:cluster/other", False),
+    ("ecs:RegisterTaskDefinition", "arn:aws:ecs:eu-west-1:1:task-definition/py-small:1", True),
+    ("cloudwatch:PutMetricAlarm", "arn:aws:cloudwatch:eu-west-1:1:alarm:py-api-5xx", True),
+    ("cloudwatch:DeleteAlarms", "arn:aws:cloudwatch:eu-west-1:1:alarm:other", False),
+    ("cloudwatch:PutDashboard", "arn:aws:cloudwatch::1:dashboard/py", True),
+    ("cloudwatch:DeleteDashboards", "arn:aws:cloudwatch::1:dashboard/other", False),
+    # These have no ARN, so that only `*` allows them.
+    ("sns:Unsubscribe", "*", True), ("ecs:DeregisterTaskDefinition", "*", True), ("cloudwatch:DescribeAlarms", "*", True),
+    ("logs:DescribeIndexPolicies", "*", True),
+    # preflight: the role of a session, and the events of a refused change set.
+    ("iam:GetRole", "arn:aws:iam::1:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_deploy_1", True),
+    ("iam:GetRole", "arn:aws:iam::1:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS", True),
+    ("cloudformation:ListChangeSets", "arn:aws:cloudformation:eu-west-1:1:stack/py/1", True),
+    ("cloudformation:DescribeEvents", "arn:aws:cloudformation:eu-west-1:1:changeSet/samcli-deploy1/1", True),
+    ("lambda:InvokeFunction", "arn:aws:lambda:eu-west-1:1:function:py-api", True),
+    ("lambda:InvokeFunction", "arn:aws:lambda:eu-west-1:1:function:other", False),
+]
+# Calls that amount to more than the stack without this key of a condition.
+CONDITIONS = {"iam:CreateServiceLinkedRole": "iam:AWSServiceName", "iam:PassRole": "iam:PassedToService"}
 
 # Named resources that may be replaced: type -> reason.
 REPLACEABLE = {"ECS::TaskDefinition": "a further revision of the same family"}
@@ -165,10 +194,23 @@ def missing_permissions(templates):
         for action in sorted(needed):
             if not UNUSED_CALLS.search(action) and not any(fnmatch.fnmatch(action.lower(), one.lower()) for one in allowed):
                 yield f"infra/deploy-policy.json: {kind} needs {action}"
-    # IAM's limit for a role, without white space.
-    size = len("".join(pathlib.Path("infra/deploy-policy.json").read_text().split()))
+    # IAM's limit for a role, without white space, with the longest name of a stack.
+    size = len("".join(pathlib.Path("infra/deploy-policy.json").read_text().split()).replace("NAME", "x" * 25))
     if size > 10_240:
         yield f"infra/deploy-policy.json has {size} characters, more than an inline policy of a role may have"
+
+
+def wrong_grants():
+    """Calls that infra/deploy-policy.json allows for too many resources, or for too few."""
+    statements = json.loads(pathlib.Path("infra/deploy-policy.json").read_text().replace("NAME", "py"))["Statement"]
+    for call, arn, expected in GRANTS:
+        allowed = any(fnmatch.fnmatchcase(call, action) and fnmatch.fnmatchcase(arn, resource)
+                      for one in statements for action in one["Action"] for resource in one["Resource"])
+        if allowed != expected:
+            yield f"infra/deploy-policy.json must {'allow' if expected else 'not allow'} {call} on {arn}"
+    for call, key in CONDITIONS.items():
+        if not all(one.get("Condition", {}).get("StringEquals", {}).get(key) for one in statements if call in one["Action"]):
+            yield f"infra/deploy-policy.json: {call} needs the condition {key}"
 
 
 def value_at(resource, path):
@@ -344,10 +386,13 @@ def misjudged_days(templates):
     functions = {"IF": lambda condition, one, other: one if condition else other,
                  "FILL": lambda value, default: default if value is None else value}
     for failed, completed, expected in DAYS:
-        # Without a data point of `failed` the expression has none, and TreatMissingData decides.
-        value = None if failed is None else eval(expression, functions | {"failed": failed, "completed": completed})
-        rings = alarm["TreatMissingData"] == "breaching" if value is None else value >= alarm["Threshold"]
-        if rings != expected:
+        try:
+            value = eval(expression, functions | {"failed": failed, "completed": completed})
+        except TypeError:
+            # A missing point outside of FILL.
+            value = None
+        # CloudWatch skips a day without a data point and judges an earlier day, whatever TreatMissingData is.
+        if value is None or (value >= alarm["Threshold"]) != expected:
             yield f"infra/watch.yaml: MostJobsFailedAlarm is wrong on a day with {failed} failed and {completed} completed jobs"
 
 
@@ -366,8 +411,8 @@ def lint_scripts():
 
 
 templates = {part: expanded(load(part), "s3://packaged/functions.zip") for part in PARTS}
-findings = [*lint(templates, pathlib.Path(sys.argv[1])), *stale_regions(templates), *missing_permissions(templates), *break_rules(templates),
-            *misfits(templates), *stuck_updates(templates), *overlooked_updates(templates), *misjudged_days(templates), *lint_scripts()]
+findings = [*lint(templates, pathlib.Path(sys.argv[1])), *stale_regions(templates), *missing_permissions(templates), *wrong_grants(),
+            *break_rules(templates), *misfits(templates), *stuck_updates(templates), *overlooked_updates(templates), *misjudged_days(templates), *lint_scripts()]
 print("\n".join(findings))
 if findings:
     sys.exit(f"{len(findings)} findings in infra and .ci")

@@ -91,6 +91,9 @@ class Budget:
     def without(self, budget: Optional[Dict[str, Any]]) -> Finding:
         if budget is None:
             return Finding(OK, CHECK, f"none, as {BUDGET}=0 says")
+        if not self.is_ours(budget):
+            return Finding(OK, CHECK, f"{BUDGET} is 0, and the budget {self.name} is not one of all costs a month: preflight leaves it "
+                           "unchanged")
         return Finding(WARN, CHECK, f"{BUDGET} is 0, and the budget {self.name} exists",
                        self.aws.command("budgets", "delete-budget", *self.ids))
 
@@ -111,7 +114,7 @@ class Budget:
 
     def foreign(self) -> Finding:
         return Finding(FAIL, CHECK, f"the budget {self.name} exists and is not one of all costs a month: preflight leaves it "
-                       "unchanged", f"remove {BUDGET} from {LOCAL.name}, or: {self.aws.command('budgets', 'delete-budget', *self.ids)}")
+                       "unchanged", f"remove {BUDGET} from {LOCAL.name}")
 
     def create(self, wanted: int, email: str) -> Finding:
         notified = [{"Notification": one, "Subscribers": [subscriber(email)]} for one in NOTIFICATIONS]
@@ -135,7 +138,9 @@ class Budget:
         before = limit(budget)
         if before == wanted:
             return []
-        self.aws.call("budgets", "update-budget", *self.ids[:2], "--new-budget", json.dumps(self.content(wanted)))
+        # AWS replaces the whole budget, and sets its defaults for what is missing.
+        stored = {key: budget[key] for key in ("CostTypes", "TimePeriod") if key in budget}
+        self.aws.call("budgets", "update-budget", *self.ids[:2], "--new-budget", json.dumps({**stored, **self.content(wanted)}))
         return [f"{wanted} instead of {before:g} dollars a month"]
 
     def update_notifications(self, email: str) -> List[str]:
