@@ -227,6 +227,14 @@ async fn comment_on_an_issue_raises_the_limit_of_its_ticket() {
     let replies = world.list_comments(1_001).await;
     assert_eq!(replies.len(), 1, "{replies:?}");
     assert!(replies[0].starts_with("ann raised the limit of acme/app#1001 to $70.00 until "), "{}", replies[0]);
+
+    comment["comment"]["id"] = json!(6);
+    comment["comment"]["body"] = json!("\n/pullyard raise 20");
+    let (_, answer) = world.send("acme", "issue_comment", &comment).await;
+    assert_eq!(answer["code"], "unknown_command", "{answer}");
+    let replies = world.list_comments(1_001).await;
+    assert!(replies[1].starts_with("A comment on acme/app#1001 is almost a command"), "{}", replies[1]);
+    assert_eq!(world.list_raises(KEY).await, [20]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,6 +41,7 @@ mod hints;
 pub mod hooks;
 mod jobs;
 mod notify;
+mod own_comment;
 mod poll;
 mod requester;
 pub mod review;

@@ -154,7 +154,7 @@ async fn raise_by_issue_comments(
             let author = comment.author.as_ref().filter(|_| time_of(comment.created_at) >= oldest);
             let raise = author.and_then(|author| RaiseComment::from_comment(&comment, Some(author), item));
             if let Some(raise) = raise
-                && let Err(error) = raise_if_missed(ctx, &scope, &integration.id, &raise).await
+                && let Err(error) = raise_if_missed(ctx, &scope, integration, &raise).await
             {
                 result = Err(error);
             }
