@@ -17,7 +17,7 @@ pub mod attempt {
 
     pub use checkpoint::{Checkpoint, CheckpointLookup, MissingCheckpoint, find_checkpoint};
     pub use credentials::{Credentials, issue_credentials};
-    pub use events::{EventsAck, record_events};
+    pub use events::{BatchCounts, EventsAck, record_events};
     pub(crate) use finish::link_late_pull_request;
     pub use finish::{Finish, finish_attempt};
     pub use inputs::list_inputs;

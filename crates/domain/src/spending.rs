@@ -283,8 +283,9 @@ impl Job {
         Some(charge.usd_micros?.saturating_sub(used))
     }
 
-    /// Counts the limit of an attempt that ends without a report of its runner. The agent may have used all of it, so a
-    /// smaller sum could exceed the ticket's limit. Before the status Executing, no agent has worked.
+    /// Counts an attempt that ends without a finish: the cost that its runner reported when it stopped, otherwise its
+    /// limit. The agent may have used all of it, so a smaller sum could exceed the ticket's limit. Before the status
+    /// Executing, no agent has worked.
     #[must_use]
     pub(crate) fn count_lost_attempt(mut self) -> Self {
         let has_agent = matches!(self.status, JobStatus::Executing | JobStatus::Syncing);
@@ -293,6 +294,9 @@ impl Job {
             && charge.usd_micros.is_some()
         {
             charge.lost_usd_micros = charge.lost_usd_micros.saturating_add(limit);
+        }
+        if let Some(spent) = self.run.as_ref().and_then(|run| run.spent_usd_micros) {
+            return self.with_cost(spent);
         }
         self
     }

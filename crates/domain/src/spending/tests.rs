@@ -1,8 +1,8 @@
 use super::*;
 use crate::fixtures::{
-    active, crash_failure, finish, job_id, key, linked_pull_request, project_id, ready_job, time_at,
+    active, crash_failure, fence, finish, job_id, key, linked_pull_request, project_id, ready_job, time_at,
 };
-use crate::job::RevisedPullRequest;
+use crate::job::{RevisedPullRequest, TransitionRefusal};
 use std::time::Duration;
 
 const DOLLAR: u64 = 1_000_000;
@@ -204,6 +204,19 @@ fn lost_attempt_counts_with_its_limit() {
     assert_eq!(lose(JobStatus::Executing, Some(5)), 5 * DOLLAR);
     assert_eq!(lose(JobStatus::Syncing, Some(5)), 5 * DOLLAR);
     assert_eq!(lose(JobStatus::Preparing, None), 0, "no agent has worked");
+#[test]
+fn stopped_attempt_counts_with_its_reported_cost() {
+    let job = running_job(JobStatus::Executing, None);
+    let fence = fence(&job, 1, "c1");
+    let stopped = job.record_stop_cost(&fence, DOLLAR).unwrap();
+    assert_eq!(stopped.record_stop_cost(&fence, DOLLAR), Err(TransitionRefusal::AlreadyDone));
+    let next = stopped.requeue(time_at(400)).unwrap();
+    assert_eq!((next.spent_usd_micros, lost(&next)), (DOLLAR, 0));
+    assert_eq!(next.attempt_cost_limit(), job.attempt_cost_limit(), "the reservation pays for another whole attempt");
+    // A finish has a later sum.
+    assert_eq!(finish(&stopped, End::Failed(crash_failure(), None)).spent_usd_micros, 0);
+}
+
     let job = running_job(JobStatus::Executing, Some(5));
     let crashed = job.fail(crash_failure(), time_at(400)).unwrap();
     assert_eq!(lost(&crashed), 5 * DOLLAR);
