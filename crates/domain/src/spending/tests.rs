@@ -118,6 +118,13 @@ fn refusal_names_use_limit_and_raise() {
             "Raise the limit: `pullyard tickets raise APP-17 --usd 20`.",
         )),
     );
+    check_refusal(
+        &Spending { jobs: 20, ..taken(50) },
+        Some((
+            "APP-17 has used $50.00 of $50.00 and 20 of 20 jobs.",
+            "Raise the limit: `pullyard tickets raise APP-17 --usd 20 --jobs 5`.",
+        )),
+    );
     // The rest of half a cent counts as nothing.
     let cents = Spending { taken_usd_micros: 50 * DOLLAR - 9_999, spent_usd_micros: 20 * DOLLAR, jobs: 1, ..empty() };
     check_refusal(
@@ -198,13 +205,6 @@ fn lost(job: &Job) -> u64 {
 }
 
 #[test]
-fn lost_attempt_counts_with_its_limit() {
-    let lose = |status, limit| lost(&running_job(status, limit).requeue(time_at(400)).unwrap());
-    assert_eq!(lose(JobStatus::Executing, None), 22_500_000);
-    assert_eq!(lose(JobStatus::Executing, Some(5)), 5 * DOLLAR);
-    assert_eq!(lose(JobStatus::Syncing, Some(5)), 5 * DOLLAR);
-    assert_eq!(lose(JobStatus::Preparing, None), 0, "no agent has worked");
-#[test]
 fn stopped_attempt_counts_with_its_reported_cost() {
     let job = running_job(JobStatus::Executing, None);
     let fence = fence(&job, 1, "c1");
@@ -217,6 +217,13 @@ fn stopped_attempt_counts_with_its_reported_cost() {
     assert_eq!(finish(&stopped, End::Failed(crash_failure(), None)).spent_usd_micros, 0);
 }
 
+#[test]
+fn lost_attempt_counts_with_its_limit() {
+    let lose = |status, limit| lost(&running_job(status, limit).requeue(time_at(400)).unwrap());
+    assert_eq!(lose(JobStatus::Executing, None), 22_500_000);
+    assert_eq!(lose(JobStatus::Executing, Some(5)), 5 * DOLLAR);
+    assert_eq!(lose(JobStatus::Syncing, Some(5)), 5 * DOLLAR);
+    assert_eq!(lose(JobStatus::Preparing, None), 0, "no agent has worked");
     let job = running_job(JobStatus::Executing, Some(5));
     let crashed = job.fail(crash_failure(), time_at(400)).unwrap();
     assert_eq!(lost(&crashed), 5 * DOLLAR);
@@ -416,6 +423,9 @@ fn many_raises_are_refused_but_leave_room_for_an_admin() {
     assert_eq!(fault(&small, RaiseRight::Admin), None);
     let full = raise_often(MAX_RAISES, RaiseRight::Admin);
     assert!(starts(fault(&full, RaiseRight::Admin), "20 raises are in force until"));
+    let jobs = Raise { usd_micros: 0, jobs: 1, ..late(time_at(1)) };
+    let refused = full.raise(jobs, &limits(50, 20), RaiseRight::Admin).unwrap_err();
+    assert!(refused.pointer == "/jobs" && refused.fault.contains("`limits.ticket_jobs`"), "{refused:?}");
     // Expired raises give their places.
     let after = late(full.raises[0].until);
     let Ok(RaiseResult::Raised(raised)) = full.raise(after, &limits(50, 20), RaiseRight::Admin) else {
