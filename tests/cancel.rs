@@ -11,7 +11,11 @@ async fn cancel(story: &Story, job: &JobId) -> Result<Job, Error> {
 }
 
 async fn want(client: &AttemptClient) -> DesiredState {
-    client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap().want
+    client
+        .events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None, spent_usd_micros: None })
+        .await
+        .unwrap()
+        .want
 }
 
 async fn claimed_job() -> (Story, JobId, AttemptClient) {

@@ -149,7 +149,10 @@ async fn log_shows_text_commands_and_warnings() {
         event(4, EventKind::Log, "a warning"),
         event(5, EventKind::Usage, "12 tokens"),
     ];
-    client.events(&EventsRequest { first_seq: 1, events: events.clone(), inputs: None }).await.unwrap();
+    client
+        .events(&EventsRequest { first_seq: 1, events: events.clone(), inputs: None, spent_usd_micros: None })
+        .await
+        .unwrap();
     let log = user.ok(&["jobs", "logs", job.as_str()]).await;
     assert_eq!(log, "Looking.\n  indented [31m red\n$ npm test\n1 passed\na warning\n");
     assert_eq!(user.ok(&["jobs", "logs", "@last", "--attempt", "1"]).await, log);
@@ -163,7 +166,12 @@ async fn log_shows_text_commands_and_warnings() {
     let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
     while lines.next_line().await.unwrap().unwrap() != "a warning" {}
     client
-        .events(&EventsRequest { first_seq: 6, events: vec![event(6, EventKind::Text, "Later.")], inputs: None })
+        .events(&EventsRequest {
+            first_seq: 6,
+            events: vec![event(6, EventKind::Text, "Later.")],
+            inputs: None,
+            spent_usd_micros: None,
+        })
         .await
         .unwrap();
     assert_eq!(lines.next_line().await.unwrap().unwrap(), "Later.");
@@ -192,7 +200,7 @@ async fn watch_shows_growing_usage() {
         used(3, 3, "about_usd_micros", 120_000),
         event(4, "usage", json!({ "data": { "cost_usd_micros": 130_000, "output_tokens": 7 } })),
     ];
-    client.events(&EventsRequest { first_seq: 1, events, inputs: None }).await.unwrap();
+    client.events(&EventsRequest { first_seq: 1, events, inputs: None, spent_usd_micros: None }).await.unwrap();
     assert_eq!(user.ok(&["jobs", "logs", job.as_str()]).await, "Looking.\n");
     let mut watch = user.spawn(&["jobs", "watch", job.as_str()]);
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
@@ -201,7 +209,7 @@ async fn watch_shows_growing_usage() {
         assert!(line.ends_with(&format!("\t{text}")), "{line}");
     }
     let events = vec![used(5, 4, "cost_usd_micros", 250_000)];
-    client.events(&EventsRequest { first_seq: 5, events, inputs: None }).await.unwrap();
+    client.events(&EventsRequest { first_seq: 5, events, inputs: None, spent_usd_micros: None }).await.unwrap();
     let line = lines.next_line().await.unwrap().unwrap();
     assert!(line.ends_with("\t1.5\tusage\tso far $0.25, 4 turns"), "{line}");
     story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();

@@ -227,6 +227,14 @@ async fn comment_on_an_issue_raises_the_limit_of_its_ticket() {
     let replies = world.list_comments(1_001).await;
     assert_eq!(replies.len(), 1, "{replies:?}");
     assert!(replies[0].starts_with("ann raised the limit of acme/app#1001 to $70.00 until "), "{}", replies[0]);
+
+    comment["comment"]["id"] = json!(6);
+    comment["comment"]["body"] = json!("\n/pullyard raise 20");
+    let (_, answer) = world.send("acme", "issue_comment", &comment).await;
+    assert_eq!(answer["code"], "unknown_command", "{answer}");
+    let replies = world.list_comments(1_001).await;
+    assert!(replies[1].starts_with("A comment on acme/app#1001 is almost a command"), "{}", replies[1]);
+    assert_eq!(world.list_raises(KEY).await, [20]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,4 +253,31 @@ async fn poll_finds_a_comment_on_an_issue_that_raises_a_limit() {
     assert!(texts[1].contains("raised the limit of acme/app#1001 to $70.00 until "), "{}", texts[1]);
     let used = user.ok(&["tickets", "raise", KEY, "--jobs", "1"]).await;
     assert!(used.contains("of $70.00"), "{used}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn undecided_raise_is_repeated_and_hides_no_later_one() {
+    let (story, _) = story_with_issues().await;
+    let last = 1_022;
+    for number in 1_001..=last {
+        let created = story.call_forge(Method::POST, "/issues", json!({ "title": "Greet", "body": "" })).await;
+        assert_eq!(created["number"], number);
+    }
+    poll(&story).await;
+    let path = |number: u64| format!("/issues/{number}/comments");
+    for number in [1_001, last] {
+        story.call_forge(Method::POST, &path(number), json!({ "body": "/pullyard raise 20" })).await;
+    }
+    let lost_reply = CallFilter { method: Some("POST".into()), path: path(1_001) };
+    story.local.forge().inject_fault(lost_reply, 1, Fault::status(503));
+    let count = async |number: u64| {
+        let comments = story.call_forge(Method::GET, &path(number), Value::Null).await;
+        comments.as_array().unwrap().len()
+    };
+    poll(&story).await;
+    assert_eq!((count(1_001).await, count(last).await), (1, 2), "one reply failed");
+    // Longer than the overlap of two polls: the list of changed comments has it no more.
+    story.advance_and_sweep(Duration::from_secs(1_300)).await;
+    story.wait_for_empty_queues().await;
+    assert_eq!((count(1_001).await, count(last).await), (2, 2));
 }

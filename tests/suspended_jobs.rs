@@ -23,7 +23,10 @@ async fn start_executing_job_of(agent: &str) -> (Story, JobId, AttemptClient) {
 }
 
 async fn heartbeat(client: &AttemptClient) -> (DesiredState, u32) {
-    let answer = client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
+    let answer = client
+        .events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None, spent_usd_micros: None })
+        .await
+        .unwrap();
     (answer.want, answer.inputs)
 }
 
@@ -115,7 +118,9 @@ async fn paused_job_resumes_and_completes_with_its_pull_request() {
 }
 
 async fn heartbeat_error(client: &AttemptClient) -> String {
-    problem_code(client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await)
+    problem_code(
+        client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None, spent_usd_micros: None }).await,
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,7 +55,11 @@ async fn raise_with_start_starts_the_refused_job() {
     let (story, user) = limited_story().await;
     let first = story.create_job("e1", "APP-1", 1).await;
     let cost = Failure::CostLimit { spent: "$2.00".into(), limit: "$1.00".into() };
-    fail_job(&story, &first, 2, cost).await;
+    fail_job(&story, &first, 2, cost.clone()).await;
+    // The start fails after the raise.
+    let jobs = ["tickets", "raise", "APP-1", "--jobs", "1", "--start", "--idempotency-key", "k0"];
+    let refused = user.run(&jobs).await;
+    refused.assert_exit(3, "The limit is raised. Repeat the command with `--idempotency-key k0`");
     let start = async |usd: &str, key: &str| {
         user.run(&["tickets", "raise", "APP-1", "--usd", usd, "--start", "--idempotency-key", key]).await
     };
@@ -71,6 +75,10 @@ async fn raise_with_start_starts_the_refused_job() {
     assert_eq!(story.jobs().await.len(), 2);
     assert_eq!(start("3", "k1").await.code, 1, "the key belongs to another raise");
     assert_eq!(story.jobs().await.len(), 2);
+    // Also after the end of the job that it started.
+    fail_job(&story, retry, 2, cost).await;
+    let late = start("2", "k1").await;
+    assert_eq!((late.code, story.jobs().await.len()), (0, 2), "{late:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,12 @@ fn events(first: u64, count: u64, text: &str) -> EventsRequest {
         call: None,
         data: None,
     };
-    EventsRequest { first_seq: first, events: (first..first + count).map(event).collect(), inputs: None }
+    EventsRequest {
+        first_seq: first,
+        events: (first..first + count).map(event).collect(),
+        inputs: None,
+        spent_usd_micros: None,
+    }
 }
 
 /// Reads all pages: attempt, sequence number and text of each event.
@@ -97,7 +102,10 @@ async fn reader_receives_each_event_once_and_in_order() {
 async fn events_are_sent_faster_only_while_watched() {
     let (story, job, client, _) = claimed_job().await;
     let target = async || {
-        let answer = client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
+        let answer = client
+            .events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None, spent_usd_micros: None })
+            .await
+            .unwrap();
         (answer.watched, answer.send_every_ms)
     };
     assert_eq!(target().await, (false, 800));

@@ -312,7 +312,10 @@ async fn quiet_agent_and_artifact_stay_within_their_bounds() {
     meter.reset();
     for _ in 0..2 {
         story.clock.advance(std::time::Duration::from_secs(10));
-        client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
+        client
+            .events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None, spent_usd_micros: None })
+            .await
+            .unwrap();
     }
     let FlowCost { written, read, .. } = ATTEMPT_HEARTBEAT;
     within(FlowCost { written: 2.0 * written, read: 2.0 * read, ..ATTEMPT_HEARTBEAT });

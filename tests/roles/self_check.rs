@@ -97,7 +97,15 @@ async fn answer(State(iam): State<Arc<Iam>>, method: Method, uri: Uri, headers: 
         (Some(_), true) => (StatusCode::FORBIDDEN, "AccessDenied".to_owned()),
         (Some(denied), false) => (StatusCode::BAD_REQUEST, format!("AccessDeniedException {}", denied.action)),
         (None, true) => (StatusCode::OK, String::new()),
-        (None, false) => (StatusCode::BAD_REQUEST, "ConditionalCheckFailedException".to_owned()),
+        (None, false) => {
+            let code = match through.as_str() {
+                "dynamodb" => "ConditionalCheckFailedException",
+                "sqs" => "QueueDoesNotExist",
+                "ecs" => "ClientException",
+                _ => "ResourceNotFoundException",
+            };
+            (StatusCode::BAD_REQUEST, code.to_owned())
+        }
     };
     let (code, message) = code.split_once(' ').unwrap_or((&code, "no"));
     (status, axum::Json(json!({ "__type": code, "message": message }))).into_response()

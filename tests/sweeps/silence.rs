@@ -42,14 +42,18 @@ async fn silent_attempt_fails_its_job_and_the_ticket_returns() {
     let task = story.wait_for_task(&job, 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     enter_phases(&client, Phase::Executing).await;
-    let heartbeat = EventsRequest { first_seq: 1, events: Vec::new(), inputs: None };
+    let heartbeat = EventsRequest { first_seq: 1, events: Vec::new(), inputs: None, spent_usd_micros: None };
     for _ in 0..4 {
         story.pass_in_steps(50).await;
         client.events(&heartbeat).await.unwrap();
     }
+    // As a runner that stops.
+    client.events(&EventsRequest { spent_usd_micros: Some(400_000), ..heartbeat.clone() }).await.unwrap();
     story.pass_in_steps(130).await;
     let failure = story.wait_for_end(&job).await.failure.unwrap();
     assert_eq!((failure.code.as_str(), failure.class), ("attempt_silent", Some(FailureClass::Infra)));
+    let stored = story.store().await.load_job(&job).await.unwrap().unwrap();
+    assert_eq!(stored.spent_usd_micros, 400_000, "the cost that its runner reported");
     let ticket = story.wait_for_settled_ticket("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
     assert_eq!(client.events(&heartbeat).await.unwrap_err().code(), Some("lease_lost"));
@@ -64,7 +68,7 @@ async fn job_of_a_machine_that_slept_goes_on() {
     story.wait_for_task(&job, 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     enter_phases(&client, Phase::Executing).await;
-    let heartbeat = EventsRequest { first_seq: 1, events: Vec::new(), inputs: None };
+    let heartbeat = EventsRequest { first_seq: 1, events: Vec::new(), inputs: None, spent_usd_micros: None };
     for hours in [2, 72, 24] {
         // Neither the sweeper nor the attempt runs. The sweeper wakes up first.
         story.advance_and_sweep(Duration::from_secs(hours * 3_600)).await;

@@ -64,12 +64,35 @@ async fn comment_on_a_pull_request_raises_its_limit_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn raise_on_an_unlinked_pull_request_gets_a_reply() {
+    let world = World::with_hook().await;
+    User::of(&world.story).ok(&["unlink", &format!("{REPOSITORY}#{}", world.number)]).await;
+    assert_eq!(world.send_comment(5, "/pullyard raise 20", &ann()).await, "no_linked_ticket");
+    let replies = world.list_comments(world.number).await;
+    assert!(replies.len() == 1 && replies[0].contains("`pullyard link "), "{replies:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stranger_raises_no_limit_and_gets_no_reply() {
     let world = World::with_hook().await;
     let ben = world.add_reader().await;
     assert_eq!(world.send_comment(5, "/pullyard raise 20", &ben).await, "author_not_permitted");
     assert_eq!(world.list_raises("APP-1").await, [0_u64; 0]);
     assert_eq!(world.list_comments(world.number).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn raise_is_refused_once_when_permissions_are_unreadable() {
+    let world = World::new().await;
+    let calls = CallFilter { method: None, path: "/permission".into() };
+    world.story.local.forge().inject_fault(calls, 1, Fault::status(403));
+    world.comment_at_forge(ANNS_TOKEN, "/pullyard raise 20").await;
+    for _ in 0..2 {
+        world.story.advance_and_sweep(Duration::from_secs(61)).await;
+        world.story.wait_for_empty_queues().await;
+    }
+    assert_eq!(world.list_raises("APP-1").await, [0_u64; 0]);
+    assert_eq!(world.list_comments(world.number).await.len(), 1, "no reply");
 }
 
 #[tokio::test(flavor = "multi_thread")]

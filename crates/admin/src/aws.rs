@@ -10,8 +10,8 @@ use pullyard_domain::self_check::SELF_CHECK;
 use serde_json::Value;
 use std::time::Duration;
 
-/// Longer than a function runs.
-const INVOKE_LIMIT: Duration = Duration::from_secs(60);
+/// Longer than each function runs.
+const INVOKE_LIMIT: Duration = Duration::from_secs(130);
 
 /// The configuration of an image has a few kilobytes. Units: bytes.
 const MAX_DOWNLOAD_BYTES: usize = 1 << 20;

@@ -101,9 +101,7 @@ impl Secrets {
         let since = (self.clock)();
         let answer = match self.client.get_secret_value().secret_id(name).send().await {
             Ok(answer) => answer,
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
-                return Err(Error::NoSecret { name: name.into() });
-            }
+            Err(error) if is_missing(&error) => return Err(Error::NoSecret { name: name.into() }),
             Err(error) => return Err(Error::unavailable("read a secret", error)),
         };
         let value: Arc<str> = answer
@@ -126,7 +124,7 @@ impl Secrets {
         };
         let refused_error = || Error::SecretRefused { name: name.into() };
         let stored = match put().await {
-            Err(error) if is_missing_or_denied(&error) => {
+            Err(error) if is_missing(&error) => {
                 let create = self.client.create_secret().name(name).secret_string(value);
                 let create = create.set_kms_key_id(self.kms_key.clone());
                 let tag = |(key, value)| Tag::builder().key(key).value(value).build();
@@ -170,12 +168,13 @@ impl Secrets {
         };
         let kind = error.as_service_error();
         let is_without_value = kind.is_some_and(|error| error.is_resource_not_found_exception());
+        let is_missing = is_missing(&error);
         if kind.is_some_and(|error| error.is_invalid_request_exception()) {
             return Err(Error::NoSecret { name: name.into() });
         }
-        match is_without_value {
-            true if self.is_listed(name).await? => Ok(None),
+        match is_missing && !self.is_listed(name).await? {
             true => Err(Error::NoSecret { name: name.into() }),
+            false if is_without_value => Ok(None),
             false => Err(Error::unavailable("read a secret", error)),
         }
     }
@@ -233,11 +232,12 @@ impl Secrets {
     }
 }
 
-/// AWS denies a call for a missing name if the role allows ARNs only, because no ARN has that name. Whether the secret is
-/// missing or the role lacks the permission shows at the creation.
-fn is_missing_or_denied(error: &SdkError<PutSecretValueError>) -> bool {
+/// Whether a secret is missing. AWS denies a call for a missing name if the role allows ARNs only, because no ARN has that
+/// name. The tests compare the roles with these calls, so a denial has no other cause, except for that of a key.
+fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     let Some(error) = error.as_service_error() else { return false };
-    error.is_resource_not_found_exception() || error.code().is_some_and(is_denial)
+    let is_of_key = error.message().is_some_and(|message| message.contains("KMS"));
+    error.code().is_some_and(|code| code == "ResourceNotFoundException" || (is_denial(code) && !is_of_key))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -43,9 +43,17 @@ impl SignedCallError {
         }
     }
 
+    /// AWS's code of a refusal.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            Self::NoCredentials { .. } | Self::Unreachable { .. } => None,
+        }
+    }
+
     /// Whether IAM, or the policy of a key, refused the call.
     pub fn is_denied(&self) -> bool {
-        matches!(self, Self::Refused { code, .. } if is_denial(code))
+        self.code().is_some_and(is_denial)
     }
 }
 
@@ -149,7 +157,7 @@ impl SignedClient {
         self.send_with_retries(Call { service, operation, url, headers, body, limit: CALL_TIMEOUT }).await
     }
 
-    /// Posts to `path`, which has no slash at its start and no character that needs encoding. `limit`: of one try.
+    /// Posts once to `path`, which has no slash at its start and no character that needs encoding.
     pub async fn post(
         &self,
         service: Service,
@@ -161,7 +169,7 @@ impl SignedClient {
     ) -> Result<String, SignedCallError> {
         let headers = vec![("content-type", "application/json".to_owned())];
         let url = self.url_of(service, endpoint, path);
-        self.send_with_retries(Call { service, operation, url, headers, body: body.to_owned(), limit }).await
+        self.send_once(&Call { service, operation, url, headers, body: body.to_owned(), limit }).await
     }
 
     /// Retries transient errors, because every call is a read or may be repeated.

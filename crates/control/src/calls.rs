@@ -2,17 +2,19 @@
 //! Messages in the queue of effects move work. Messages in the queue of calls only call an address of a user.
 
 use crate::corrupt::skip_corrupt;
-use crate::sweep::postpone::put_off_until;
-use crate::tickets::settle_ticket::{settle_ticket, settle_without_calls};
+use crate::poll::tool_poll::repeat_look;
+use crate::sweep::postpone::{postpone, put_off_until};
+use crate::tickets::settle_ticket::{put_off_late, settle_ticket, settle_without_calls};
 use crate::trackers::load_readable_tracker;
 use crate::trackers::look::look_at_ticket;
 use crate::{Context, Error, advance_run, poll_repository, review, send_notice};
-use pullyard_domain::host::{Exchanges, HostRest, HostSign, host_of};
+use pullyard_domain::host::{HostRest, HostSign, SignRule, host_of};
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::tracker::{Tracker, TrackerKind};
-use pullyard_domain::wakeup::{EffectMessage, NoticeWakeup, QueuedReview, call_group};
+use pullyard_domain::wakeup::{EffectMessage, LookWakeup, NoticeWakeup, QueuedReview, call_group};
 use pullyard_store::{WorkKey, Write};
+use std::future::ready;
 use std::time::Duration;
 
 /// Limit for the calls of one message. The function has 60 s.
@@ -30,13 +32,15 @@ pub async fn handle_effect(ctx: &Context, effect: EffectMessage) -> Result<(), E
                 None => None,
             };
             let key = WorkKey::Job(wakeup.job.clone());
-            call_host(ctx, host, key, Box::pin(review::freeze_reviews(ctx, &wakeup.job))).await
+            // The message is repeated.
+            let is_late = ready(Err(late_error()));
+            call_host(ctx, host, key, Box::pin(review::freeze_reviews(ctx, &wakeup.job)), is_late).await
         }
         EffectMessage::Advance(wakeup) => Box::pin(advance_run(ctx, &wakeup.advance)).await,
         EffectMessage::Review(queued) => {
             // The review is only in the message, so no item in the table can put it off.
             let host = load_forge_host(ctx, &queued.event.pull_request.id.integration).await?;
-            call_resting_host(ctx, host, Box::pin(decide(ctx, *queued))).await
+            call_resting_host(ctx, host, Box::pin(decide(ctx, *queued)), ready(Err(late_error()))).await
         }
         // An older version sent it here.
         EffectMessage::Tell(wakeup) => Ok(ctx.wakeups.wake_pull_request(&wakeup).await?),
@@ -74,18 +78,19 @@ async fn make_call(ctx: &Context, effect: EffectMessage, group: &str) -> Result<
         EffectMessage::Look(wakeup) => {
             let host = load_tool_host(ctx, &wakeup.look).await?;
             let look = Box::pin(look_at_ticket(ctx, &wakeup.look, &wakeup.ticket));
-            call_resting_host(ctx, host, look).await
+            call_resting_host(ctx, host, look, repeat_late_look(ctx, &wakeup)).await
         }
         EffectMessage::Settle(wakeup) => {
             let host = load_tool_host(ctx, &wakeup.project).await?;
             let settle = Box::pin(settle_ticket(ctx, &wakeup.project, &wakeup.ticket));
-            call_resting_host(ctx, host, settle).await
+            call_resting_host(ctx, host, settle, put_off_late(ctx, &wakeup.project, &wakeup.ticket)).await
         }
         EffectMessage::Tell(wakeup) => {
             let id = &wakeup.pull_request;
             let host = load_forge_host(ctx, &id.integration).await?;
             let key = WorkKey::PullRequest(id.clone());
-            call_host(ctx, host, key, Box::pin(review::post_status(ctx, id))).await
+            let put_off = postpone_late(ctx, key.clone());
+            call_host(ctx, host, key, Box::pin(review::post_status(ctx, id)), put_off).await
         }
         EffectMessage::Poll(wakeup) => {
             let (project, integration, repository) = (&wakeup.poll, &wakeup.integration, wakeup.repository);
@@ -94,7 +99,9 @@ async fn make_call(ctx: &Context, effect: EffectMessage, group: &str) -> Result<
                 _ => load_forge_host(ctx, integration).await?,
             };
             let key = WorkKey::Poll(project.clone(), integration.clone(), repository);
-            call_host(ctx, host, key, Box::pin(poll_repository(ctx, project, integration, repository))).await
+            let put_off = postpone_late(ctx, key.clone());
+            let poll = Box::pin(poll_repository(ctx, project, integration, repository));
+            call_host(ctx, host, key, poll, put_off).await
         }
         // Work without a call belongs into the other queue.
         other => Box::pin(handle_effect(ctx, other)).await,
@@ -121,16 +128,19 @@ async fn notify(ctx: &Context, wakeup: &NoticeWakeup, group: &str) -> Result<(),
     if let Some(until) = rest.as_ref().and_then(|rest| rest.active_until(ctx.clock.now())) {
         return crate::notify::put_off(ctx, wakeup, until).await;
     }
-    record_exchanges(ctx, &host, rest, Box::pin(send_notice(ctx, &wakeup.notice, &wakeup.endpoint))).await
+    let sent = record_exchanges(ctx, &host, rest, Box::pin(send_notice(ctx, &wakeup.notice, &wakeup.endpoint))).await;
+    sent.unwrap_or_else(|| Err(late_error()))
 }
 
 /// Does the work unless the host rests; during a rest, the item is put off until the rest ends.
-/// Errors: any error of the work; `Timeout`.
+/// `if_late`: in place of work that `WORK_LIMIT` stopped.
+/// Errors: any error of the work.
 async fn call_host(
     ctx: &Context,
     host: Option<String>,
     key: WorkKey,
     work: impl Future<Output = Result<(), Error>>,
+    if_late: impl Future<Output = Result<(), Error>>,
 ) -> Result<(), Error> {
     let Some(host) = host else { return work.await };
     let rest = load_host_rest(ctx, &host).await?;
@@ -138,36 +148,64 @@ async fn call_host(
         tracing::info!(host, until = %until, item = ?key, "host rests; the call is put off");
         return put_off_until(ctx, &key, until).await;
     }
-    record_exchanges(ctx, &host, rest, work).await
+    match record_exchanges(ctx, &host, rest, work).await {
+        Some(result) => result,
+        None => if_late.await,
+    }
 }
 
 /// Does the work even if the host rests. The work itself checks for a rest, or cannot be put off.
-/// Errors: any error of the work; `Timeout`.
+/// `if_late`: in place of work that `WORK_LIMIT` stopped.
+/// Errors: any error of the work.
 async fn call_resting_host(
     ctx: &Context,
     host: Option<String>,
     work: impl Future<Output = Result<(), Error>>,
+    if_late: impl Future<Output = Result<(), Error>>,
 ) -> Result<(), Error> {
     let Some(host) = host else { return work.await };
     let rest = load_host_rest(ctx, &host).await?;
-    record_exchanges(ctx, &host, rest, work).await
+    match record_exchanges(ctx, &host, rest, work).await {
+        Some(result) => result,
+        None => if_late.await,
+    }
+}
+
+fn late_error() -> Error {
+    Error::Timeout { step: "do the work of a message", within: WORK_LIMIT }
+}
+
+async fn postpone_late(ctx: &Context, key: WorkKey) -> Result<(), Error> {
+    postpone(ctx, &key, Some(&late_error())).await
+}
+
+async fn repeat_late_look(ctx: &Context, wakeup: &LookWakeup) -> Result<(), Error> {
+    match load_connection_id(ctx, &wakeup.look).await? {
+        Some(tool) => repeat_look(ctx, &wakeup.look, &tool, &wakeup.ticket, None).await,
+        None => Ok(()),
+    }
 }
 
 /// Does the work for at most `WORK_LIMIT`, then records whether the host answered. Several calls of one message can
 /// hang in turn; without the limit, the function would be killed before it records the rest.
 /// `rest`: as stored before the work. The message reads the item once, because the conditional write detects a change.
+/// `None`: the limit stopped the work, so its use case has not put it off.
 /// Writes: HOST after a timeout, and after the first answer that follows one.
-/// Errors: any error of the work; `Timeout`.
+/// Errors: any error of the work.
 async fn record_exchanges(
     ctx: &Context,
     host: &str,
     rest: Option<HostRest>,
     work: impl Future<Output = Result<(), Error>>,
-) -> Result<(), Error> {
-    let before = count_exchanges(ctx, host);
-    let late = Error::Timeout { step: "do the work of a message", within: WORK_LIMIT };
-    let result = ctx.clock.with_timeout(WORK_LIMIT, work).await.unwrap_or(Err(late));
-    let sign = count_exchanges(ctx, host).sign_since(before);
+) -> Option<Result<(), Error>> {
+    let (forge, user) = (ctx.forges.exchanges(host), ctx.outbound.exchanges(host));
+    let result = ctx.clock.with_timeout(WORK_LIMIT, work).await;
+    if result.is_none() {
+        tracing::warn!(host, "work of a message stopped at its time limit");
+    }
+    // Forges have a client of their own.
+    let of_user = ctx.outbound.exchanges(host).sign_since(user, SignRule::User);
+    let sign = of_user.or(ctx.forges.exchanges(host).sign_since(forge, SignRule::Forge));
     // A failed write of the rest must not hide the result of the work.
     if let Err(error) = record_sign(ctx, host, rest, sign).await {
         tracing::warn!(host, error = &error as &dyn std::error::Error, "rest of a host not stored");
@@ -178,7 +216,7 @@ async fn record_exchanges(
 async fn record_sign(ctx: &Context, host: &str, rest: Option<HostRest>, sign: Option<HostSign>) -> Result<(), Error> {
     let changed = match sign {
         Some(HostSign::Hangs) => HostRest::after_timeout(rest, host, ctx.clock.now()),
-        Some(HostSign::Answers) => rest.and_then(HostRest::after_answer),
+        Some(HostSign::Answers) => rest.and_then(|rest| rest.after_answer(ctx.clock.now())),
         None => None,
     };
     let Some(rest) = changed else { return Ok(()) };
@@ -187,12 +225,6 @@ async fn record_sign(ctx: &Context, host: &str, rest: Option<HostRest>, sign: Op
         tracing::warn!(host, until = %rest.until, timeouts = rest.timeouts, "host does not answer; it rests");
     }
     Ok(())
-}
-
-/// The exchanges of this process with a host. Forges have a client of their own.
-fn count_exchanges(ctx: &Context, host: &str) -> Exchanges {
-    let (forge, other) = (ctx.forges.exchanges(host), ctx.outbound.exchanges(host));
-    Exchanges { answers: forge.answers + other.answers, timeouts: forge.timeouts + other.timeouts }
 }
 
 /// An unreadable rest counts as none: it must not stop the calls to its host.

@@ -22,6 +22,7 @@ struct SimulatedClock {
     start: Timestamp,
     ids_created: Arc<AtomicU64>,
     pause: Arc<dyn Fn(Duration) -> PauseFuture + Send + Sync>,
+    limit: Option<Duration>,
 }
 
 impl fmt::Debug for SimulatedClock {
@@ -32,8 +33,14 @@ impl fmt::Debug for SimulatedClock {
 
 impl Clock {
     pub fn new_simulated(start: Timestamp, pause: impl Fn(Duration) -> PauseFuture + Send + Sync + 'static) -> Self {
-        let simulated = SimulatedClock { start, ids_created: Arc::default(), pause: Arc::new(pause) };
+        let simulated = SimulatedClock { start, ids_created: Arc::default(), pause: Arc::new(pause), limit: None };
         Self { offset_ms: Arc::default(), simulation: Some(simulated) }
+    }
+
+    /// A simulated clock that stops each limited step after this real time.
+    #[must_use]
+    pub fn with_limit(self, limit: Duration) -> Self {
+        Self { simulation: self.simulation.map(|simulated| SimulatedClock { limit: Some(limit), ..simulated }), ..self }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -59,9 +66,13 @@ impl Clock {
         }
     }
 
-    /// Returns `None` after `limit` of real time. A simulated clock has no timeout: a slow machine changes no result.
+    /// Returns `None` after `limit` of real time. A simulated clock usually has no timeout: a slow machine changes no
+    /// result.
     pub(crate) async fn with_timeout<T>(&self, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-        if self.simulation.is_some() { Some(future.await) } else { tokio::time::timeout(limit, future).await.ok() }
+        match self.simulation.as_ref().map_or(Some(limit), |simulated| simulated.limit) {
+            Some(limit) => tokio::time::timeout(limit, future).await.ok(),
+            None => Some(future.await),
+        }
     }
 
     /// Returns a unique lower-case id. A simulated clock counts up.

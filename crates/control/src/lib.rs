@@ -17,7 +17,7 @@ pub mod attempt {
 
     pub use checkpoint::{Checkpoint, CheckpointLookup, MissingCheckpoint, find_checkpoint};
     pub use credentials::{Credentials, issue_credentials};
-    pub use events::{EventsAck, record_events};
+    pub use events::{BatchCounts, EventsAck, record_events};
     pub use finish::{Finish, finish_attempt};
     pub(crate) use finish::{link_late_pull_request, load_charged_label};
     pub use inputs::list_inputs;
@@ -41,6 +41,7 @@ mod hints;
 pub mod hooks;
 mod jobs;
 mod notify;
+mod own_comment;
 mod poll;
 mod requester;
 pub mod review;

@@ -3,21 +3,18 @@
 //! cannot be polled: a forge's lists do not show who set a label and when.
 
 mod comparison;
+mod issue_comments;
 mod repository_poll;
 pub(crate) mod tool_poll;
 
 use crate::forge::forge_client;
-use crate::review::ProjectScope;
-use crate::review::read::time_of;
-use crate::review::translate::{CommentedItem, RaiseComment};
 use crate::sweep::postpone::postpone_after;
-use crate::tickets::raise_comment::raise_if_missed;
 use crate::trackers::issues::{has_issues_as_tickets, issue_key};
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::hook::poll_progress::{LOOK_BACK, poll_interval};
-use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL, RETRY_LIMIT};
+use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL};
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::Repository;
 use pullyard_domain::pull_request::PullRequestId;
@@ -28,8 +25,9 @@ use std::time::Duration;
 
 /// Covers the difference between the clocks, and issues that change while they are listed.
 const ISSUE_OVERLAP: Duration = Duration::from_secs(120);
-/// Changed issues whose comments a poll reads: a call each.
-const MAX_COMMENTED: usize = 20;
+/// A poll that has taken this long leaves comments on issues to the next one: reading them may take 15 s, and
+/// `calls::WORK_LIMIT` stops the poll.
+const COMMENTS_UNTIL: Duration = Duration::from_secs(30);
 /// Within this time after the choice of the tool, each repository is polled.
 const FIRST_LIST: Duration = Duration::from_secs(3_600);
 
@@ -75,7 +73,7 @@ async fn poll_if_due(
     match integration {
         Some(integration) => {
             poll.look = repository_poll::run_round(ctx, &integration, &poll).await?;
-            poll.look.issues = Box::pin(look_at_changed_issues(ctx, &integration, &poll)).await?;
+            Box::pin(read_changed_issues(ctx, &integration, &mut poll, now)).await?;
         }
         None => poll.look.problem = Some(format!("there is no integration {}", poll.integration)),
     }
@@ -85,22 +83,27 @@ async fn poll_if_due(
     Ok(())
 }
 
-/// Requests a look at each issue that changed, if the project's tickets are issues. Returns the time of the list. The
-/// first poll of a repository that is connected later only stores it: moves since the choice of the tool would start
-/// jobs. A failure is repeated by the next poll.
-async fn look_at_changed_issues(
+/// Requests a look at each issue that changed, and raises limits by comments on issues, if the project's tickets are
+/// issues. The first poll of a repository that is connected later only stores its time: moves since the choice of the
+/// tool would start jobs. The next poll repeats a failure. `begun`: the start of the whole poll.
+async fn read_changed_issues(
     ctx: &Context,
     integration: &Integration,
-    poll: &Poll,
-) -> Result<Option<Timestamp>, Error> {
-    if !has_issues_as_tickets(ctx, &poll.project, &integration.id).await? {
-        return Ok(None);
-    }
+    poll: &mut Poll,
+    begun: Timestamp,
+) -> Result<(), Error> {
+    let repository = ctx.store.load_repository(&poll.project, &poll.integration, poll.repository).await?;
+    let repository = match has_issues_as_tickets(ctx, &poll.project, &integration.id).await? {
+        true => repository,
+        false => None,
+    };
+    let Some(repository) = repository else {
+        let (issues, comments, undecided) = Default::default();
+        poll.look = PollProgress { issues, comments, undecided, ..std::mem::take(&mut poll.look) };
+        return Ok(());
+    };
     let started = ctx.clock.now();
     let chosen = ctx.store.load_poll(&poll.project, &poll.integration, tool_poll::TOOL).await?;
-    let Some(repository) = ctx.store.load_repository(&poll.project, &poll.integration, poll.repository).await? else {
-        return Ok(None);
-    };
     if let Some(chosen) = &chosen
         && let Err(error) = tool_poll::repeat_issue_looks(ctx, chosen, &repository.name).await
     {
@@ -108,9 +111,32 @@ async fn look_at_changed_issues(
     }
     let chosen = chosen.and_then(|chosen| chosen.look.since).filter(|since| started.since(*since) < FIRST_LIST);
     let since = poll.look.issues.or(chosen.map(|since| since.minus(LOOK_BACK)));
-    let Some(since) = since else { return Ok(Some(started)) };
+    poll.look.comments = poll.look.comments.or(Some(since.unwrap_or(started).minus(repository_poll::CLOCK_SKEW)));
+    poll.look.issues = Some(match since {
+        Some(since) => look_at_changed_issues(ctx, integration, &repository, since).await?,
+        None => started,
+    });
+    if ctx.clock.now().since(begun) >= COMMENTS_UNTIL {
+        tracing::info!(repository = %repository.name, "comments on issues left to the next poll");
+        return Ok(());
+    }
+    let comments = issue_comments::raise_by_issue_comments(ctx, integration, &repository, &mut poll.look);
+    if let Err(error) = repository_poll::with_timeout(integration, comments).await {
+        tracing::warn!(repository = %repository.name, error = %error, "comments on issues not read");
+    }
+    Ok(())
+}
+
+/// Returns the time of the list; after a failure, `since`.
+async fn look_at_changed_issues(
+    ctx: &Context,
+    integration: &Integration,
+    repository: &Repository,
+    since: Timestamp,
+) -> Result<Timestamp, Error> {
+    let started = ctx.clock.now();
     let list = async {
-        let client = forge_client(ctx, integration, &repository).await?.into_issue_client();
+        let client = forge_client(ctx, integration, repository).await?.into_issue_client();
         let Some(client) = client else { return Ok(Vec::new()) };
         let since = since.minus(ISSUE_OVERLAP).to_string();
         Ok::<_, Error>(client.changed_issues(repository.name.as_str(), &since).await?)
@@ -119,48 +145,13 @@ async fn look_at_changed_issues(
         Ok(numbers) => numbers,
         Err(error) => {
             tracing::warn!(repository = %repository.name, error = %error, "forge did not list issues");
-            return Ok(Some(since));
+            return Ok(since);
         }
     };
     for key in numbers.iter().filter_map(|number| issue_key(&repository.name, *number)) {
-        ctx.wake_look(&poll.project, &integration.id, &key, None).await?;
+        ctx.wake_look(&repository.project, &integration.id, &key, None).await?;
     }
-    let oldest = since.minus(repository_poll::CLOCK_SKEW);
-    let raises = raise_by_issue_comments(ctx, integration, &repository, &numbers, oldest);
-    let result = repository_poll::with_timeout(integration, raises).await;
-    if let Err(error) = &result {
-        tracing::warn!(repository = %repository.name, error = %error, "comments on issues not read");
-    }
-    // The next poll repeats a failure, for a day.
-    Ok(Some(if result.is_ok() { started } else { since.max(started.minus(RETRY_LIMIT)) }))
-}
-
-/// Raises limits by the comments on changed issues since `oldest` that no webhook delivered.
-/// Errors: the last one; the other comments are decided nevertheless.
-async fn raise_by_issue_comments(
-    ctx: &Context,
-    integration: &Integration,
-    repository: &Repository,
-    numbers: &[u64],
-    oldest: Timestamp,
-) -> Result<(), Error> {
-    let Some(client) = forge_client(ctx, integration, repository).await?.into_issue_client() else { return Ok(()) };
-    let scope = ProjectScope::single(repository.project.clone());
-    let mut result = Ok(());
-    for number in numbers.iter().copied().take(MAX_COMMENTED) {
-        let (id, name) = (repository.id, &repository.name);
-        let item = CommentedItem { repository: id, repository_name: name, number, is_pull_request: false };
-        for comment in client.issue_comments(name.as_str(), number).await?.items {
-            let author = comment.author.as_ref().filter(|_| time_of(comment.created_at) >= oldest);
-            let raise = author.and_then(|author| RaiseComment::from_comment(&comment, Some(author), item));
-            if let Some(raise) = raise
-                && let Err(error) = raise_if_missed(ctx, &scope, &integration.id, &raise).await
-            {
-                result = Err(error);
-            }
-        }
-    }
-    result
+    Ok(started)
 }
 
 /// Compares one pull request now, because a user has just changed it. The regular poll remains due.

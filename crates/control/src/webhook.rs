@@ -134,8 +134,8 @@ async fn decide_event(
             Box::pin(decide_or_queue(ctx, &scope, &event)).await?
         }
         WebhookEvent::Raise(comment) => {
-            let raise = raise_by_forge_comment(ctx, &scope, Source::Webhook, &hook.integration, &comment);
             let integration = ctx.load_integration(&hook.integration).await?;
+            let raise = raise_by_forge_comment(ctx, &scope, Source::Webhook, &integration, &comment);
             // As above. A repeat of the delivery raises nothing and sends the missing reply.
             let raised = Box::pin(tokio::time::timeout(FORGE_TIMEOUT, raise)).await;
             raised.unwrap_or_else(|_| Err(timeout_error(&integration, FORGE_TIMEOUT)))?

@@ -112,15 +112,19 @@ impl Agent {
     }
 
     /// The program or argument of the command that is a file of the repository, which a job without a checkout does not
-    /// have. An argument counts if it is a relative path that starts with `./` or ends like a script.
+    /// have. An argument counts if it starts with `./` or `../`, or if an interpreter gets a relative path of a script.
     pub fn file_of_repository(&self) -> Option<&str> {
         let (program, arguments) = self.command.split_first().filter(|_| self.capability == COMMAND)?;
         if program.contains('/') && !program.starts_with('/') {
             return Some(program);
         }
         // A user may have written the program and its arguments in one line.
-        let arguments = program.split_whitespace().skip(1).chain(arguments.iter().map(String::as_str));
-        arguments.into_iter().find(|argument| is_script_of_repository(argument))
+        let mut words = program.split_whitespace();
+        let interpreter = words.next().and_then(|first| first.rsplit('/').next());
+        let is_interpreter = interpreter.is_some_and(|name| INTERPRETERS.contains(&name));
+        let is_above = |argument: &str| argument.starts_with("./") || argument.starts_with("../");
+        let mut arguments = words.chain(arguments.iter().map(String::as_str));
+        arguments.find(|argument| is_above(argument) || (is_interpreter && is_relative_script(argument)))
     }
 
     pub fn check_for_repository(&self) -> Result<(), AgentFault> {
@@ -182,10 +186,11 @@ impl Agent {
 /// Extensions of files that an installed interpreter runs.
 const SCRIPT_EXTENSIONS: [&str; 12] = ["bash", "cjs", "jar", "js", "lua", "mjs", "php", "pl", "py", "rb", "sh", "ts"];
 
-fn is_script_of_repository(argument: &str) -> bool {
-    if argument.starts_with("./") || argument.starts_with("../") {
-        return true;
-    }
+/// Programs whose argument with such an extension is a script.
+const INTERPRETERS: [&str; 13] =
+    ["bash", "bun", "deno", "java", "lua", "node", "perl", "php", "python", "python3", "ruby", "sh", "tsx"];
+
+fn is_relative_script(argument: &str) -> bool {
     // An option, a path elsewhere, a URL, or a script as text.
     let is_other = argument.starts_with(['/', '-', '~', '$'])
         || argument.contains("://")
@@ -235,6 +240,8 @@ mod tests {
         check(&["python3", "/opt/worker.py"], None);
         check(&["/opt/my tools/worker"], None);
         check(&["python3", "-m", "worker"], None);
+        check(&["/usr/bin/python3", "worker.py"], Some("worker.py"));
+        check(&["reviewer", "--rules", "rules.py"], None);
         check(&["deno", "run", "https://example.com/worker.ts"], None);
         check(&["lint", "--config=lint.js", "--ext", ".py"], None);
         check(&["sh", "-c", "cd /opt && python3 worker.py"], None);

@@ -39,9 +39,9 @@ impl HostRest {
         Some(Self { host: host.to_owned(), timeouts: before.saturating_add(1), until: now.plus(rest), rev })
     }
 
-    /// The item after an answer. `None`: it counts no timeout, so it stays as it is.
-    pub fn after_answer(self) -> Option<Self> {
-        (self.timeouts > 0).then_some(Self { timeouts: 0, ..self })
+    /// The item after an answer, which ends the rest. `None`: it counts no timeout, so it stays as it is.
+    pub fn after_answer(self, now: Timestamp) -> Option<Self> {
+        (self.timeouts > 0).then(|| Self { timeouts: 0, until: self.until.min(now), ..self })
     }
 
     /// The end of the rest. `None`: the rest has ended.
@@ -76,14 +76,25 @@ pub enum HostSign {
     Answers,
 }
 
+/// Which exchanges of a message decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignRule {
+    /// An answer outweighs all timeouts: all projects call the host of a forge, many times for one message, and one slow
+    /// request must not stop them.
+    Forge,
+    /// A timeout outweighs all answers: the next message would wait for it again.
+    User,
+}
+
 impl Exchanges {
-    /// An answer outweighs all timeouts: all projects call the host of a forge, and one slow request must not stop them.
     /// `None`: there was no exchange, or no connection.
-    pub fn sign_since(self, before: Self) -> Option<HostSign> {
-        if self.answers > before.answers {
-            return Some(HostSign::Answers);
+    pub fn sign_since(self, before: Self, rule: SignRule) -> Option<HostSign> {
+        let answers = (self.answers > before.answers).then_some(HostSign::Answers);
+        let hangs = (self.timeouts > before.timeouts).then_some(HostSign::Hangs);
+        match rule {
+            SignRule::Forge => answers.or(hangs),
+            SignRule::User => hangs.or(answers),
         }
-        (self.timeouts > before.timeouts).then_some(HostSign::Hangs)
     }
 }
 
@@ -136,28 +147,36 @@ mod tests {
     fn answer_or_a_day_makes_the_next_rest_short() {
         let mut rest = HostRest::after_timeout(None, "h.test", time_at(0)).unwrap();
         rest = HostRest::after_timeout(Some(rest), "h.test", time_at(5)).unwrap();
-        let answered = HostRest { rev: 7, ..rest.clone() }.after_answer().unwrap();
+        let answered = HostRest { rev: 7, ..rest.clone() }.after_answer(time_at(90)).unwrap();
         let next = HostRest::after_timeout(Some(answered.clone()), "h.test", time_at(100)).unwrap();
         assert_eq!((next.until, next.timeouts, next.rev), (time_at(105), 1, 7));
-        assert_eq!(answered.after_answer(), None);
+        assert_eq!(answered.after_answer(time_at(90)), None);
         let late = time_at(3 * 86_400);
         assert_eq!(HostRest::after_timeout(Some(rest), "h.test", late).unwrap().timeouts, 1);
     }
 
     #[test]
-    fn only_timeouts_without_an_answer_are_a_hang() {
+    fn answer_ends_a_rest() {
+        let rest = HostRest::after_timeout(None, "h.test", time_at(10)).unwrap();
+        assert_eq!(rest.active_until(time_at(12)), Some(time_at(15)));
+        let answered = rest.clone().after_answer(time_at(12)).unwrap();
+        assert_eq!((answered.active_until(time_at(12)), answered.timeouts), (None, 0));
+        assert_eq!(rest.after_answer(time_at(99)).unwrap().until, time_at(15));
+    }
+
+    #[test]
+    fn one_answer_outweighs_timeouts_only_for_forges() {
         let before = Exchanges { answers: 5, timeouts: 2 };
-        for (answers, timeouts, sign) in [
-            (0, 0, None),
-            (1, 0, Some(HostSign::Answers)),
-            (0, 1, Some(HostSign::Hangs)),
-            (30, 1, Some(HostSign::Answers)),
-        ] {
+        let (answered, hung) = (Some(HostSign::Answers), Some(HostSign::Hangs));
+        for (answers, timeouts, of_forge, of_user) in
+            [(0, 0, None, None), (1, 0, answered, answered), (0, 1, hung, hung), (30, 1, answered, hung)]
+        {
             let after = Exchanges { answers: 5 + answers, timeouts: 2 + timeouts };
-            assert_eq!(after.sign_since(before), sign, "{answers} answers, {timeouts} timeouts");
+            let signs = [SignRule::Forge, SignRule::User].map(|rule| after.sign_since(before, rule));
+            assert_eq!(signs, [of_forge, of_user], "{answers} answers, {timeouts} timeouts");
         }
         // The log was emptied meanwhile.
-        assert_eq!(Exchanges::default().sign_since(before), None);
+        assert_eq!(Exchanges::default().sign_since(before, SignRule::User), None);
     }
 
     #[test]

@@ -298,6 +298,9 @@ pub struct ActiveAttempt {
     pub died: Option<ContainerStop>,
     /// Its runner waits for the forge in the current phase.
     pub forge_wait: Option<ForgeWait>,
+    /// The cost that its runner reported when it stopped. Units: millionths of a US dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_usd_micros: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -109,12 +109,13 @@ pub struct SpendingFact {
 impl SpendingFact {
     /// Returns the reason why no further job may start.
     pub fn refusal(&self) -> Option<Reason> {
-        let refuse = |used: String, limit: String, option: &str| {
+        let refuse = |used: String, limit: String, options: &str| {
             let SpendingFact { subject, command, .. } = self;
-            let raise = Cause(format!("{command} raise {subject} {option}"));
+            let raise = Cause(format!("{command} raise {subject} {options}"));
             let or_wait = OrWait(self.is_only_reserved());
             Some(Reason::TicketLimit { ticket: subject.clone(), used, limit, raise, or_wait })
         };
+        let max_jobs = self.max_jobs.filter(|max| self.jobs >= *max);
         if let Some(limit) = self.usd_micros
             && self.has_no_money(self.taken_usd_micros)
         {
@@ -124,10 +125,16 @@ impl SpendingFact {
                 0 => format_usd(spent),
                 _ => format!("{} and reserved {}", format_usd(spent), format_usd(reserved)),
             };
-            return refuse(used, format!("{} in {}", format_usd(limit), format_count(self.jobs, "job")), "--usd 20");
+            let (limit, jobs) = (format_usd(limit), self.jobs);
+            return match max_jobs {
+                None => refuse(used, format!("{limit} in {}", format_count(jobs, "job")), "--usd 20"),
+                Some(max) => {
+                    let limits = format!("{limit} and {jobs} of {}", format_count(max, "job"));
+                    refuse(used, limits, "--usd 20 --jobs 5")
+                }
+            };
         }
-        let max = self.max_jobs.filter(|max| self.jobs >= *max)?;
-        refuse(self.jobs.to_string(), format_count(max, "job"), "--jobs 5")
+        refuse(self.jobs.to_string(), format_count(max_jobs?, "job"), "--jobs 5")
     }
 
     /// Whether the reservations of running jobs are the only reason for a refusal. The end of a job returns its unused
@@ -283,10 +290,14 @@ impl Job {
         Some(charge.usd_micros?.saturating_sub(used))
     }
 
-    /// Counts the limit of an attempt that ends without a report of its runner. The agent may have used all of it, so a
-    /// smaller sum could exceed the ticket's limit. Before the status Executing, no agent has worked.
+    /// Counts an attempt that ends without a finish: the cost that its runner reported when it stopped, otherwise its
+    /// limit. The agent may have used all of it, so a smaller sum could exceed the ticket's limit. Before the status
+    /// Executing, no agent has worked.
     #[must_use]
     pub(crate) fn count_lost_attempt(mut self) -> Self {
+        if let Some(spent) = self.run.as_ref().and_then(|run| run.spent_usd_micros) {
+            return self.with_cost(spent);
+        }
         let has_agent = matches!(self.status, JobStatus::Executing | JobStatus::Syncing);
         let limit = self.attempt_cost_limit().filter(|_| has_agent);
         if let (Some(charge), Some(limit)) = (&mut self.charged, limit)

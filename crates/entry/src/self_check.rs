@@ -2,8 +2,11 @@
 //!
 //! No emulator evaluates IAM as AWS does. Each call is expected to fail, or changes nothing: writes to the table require an
 //! item that does not exist, secrets, tasks and task definitions do not exist, and readers of queues drop the message. What
-//! AWS offers no harmless call for is made and undone: a secret and a mailbox are created and deleted, and one empty object
+//! AWS offers no harmless call for is made and undone: secrets and a mailbox are created and deleted, and one empty object
 //! is stored in the bucket of artifacts, which deletes it like any other. A denial has a code of its own.
+//!
+//! AWS's documents do not say whether SQS evaluates the role before the parameters. If it does not, the calls that receive,
+//! delete or hide a message, and those on a mailbox that does not exist, prove nothing.
 
 mod probes;
 
@@ -15,20 +18,28 @@ use pullyard_cloud::{Objects, with_timeouts};
 pub use pullyard_domain::self_check::SELF_CHECK;
 use pullyard_domain::self_check::{RefusedCall, RoleReport};
 use pullyard_domain::text::format_error_chain;
-use std::collections::BTreeSet;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Less than a function's time limit, so that an unreachable service does not end the check.
 const CALL_LIMIT: Duration = Duration::from_secs(3);
 
-/// Codes of a refusal that says nothing about the role.
-const INVALID_CREDENTIALS: [&str; 6] = [
-    "UnrecognizedClientException",
-    "InvalidClientTokenId",
-    "InvalidSignatureException",
-    "SignatureDoesNotMatch",
-    "ExpiredToken",
-    "ExpiredTokenException",
+/// Codes with which AWS refuses an allowed call of a self-check.
+const EXPECTED: [&str; 13] = [
+    "ClientException",
+    "ConditionalCheckFailedException",
+    "InvalidParameterException",
+    "InvalidParameterValue",
+    "InvalidRequestException",
+    "NonExistentQueue",
+    "QueueDeletedRecently",
+    "QueueDoesNotExist",
+    "ReceiptHandleIsInvalid",
+    "ResourceAlreadyExistsException",
+    "ResourceExistsException",
+    "ResourceNotFoundException",
+    "TransactionCanceledException",
 ];
 
 /// The partition, region and account of a function.
@@ -112,14 +123,24 @@ impl SelfCheck {
         let function = self.function.clone();
         let mut report = RoleReport { function, calls: 0, denied: Vec::new(), unanswered: Vec::new() };
         let mut unreachable = BTreeSet::new();
-        for Probe { action, on, request } in self.probes() {
+        let mut created = BTreeMap::new();
+        for Probe { action, on, mut request } in self.probes() {
+            if let (Request::Json { operation: "DeleteSecret", body, .. }, Some(arn)) = (&mut request, created.get(&on))
+            {
+                body["SecretId"] = Value::clone(arn);
+            }
             if unreachable.contains(request.service_name()) {
                 continue;
             }
             report.calls += 1;
             let refused = |reason: String| RefusedCall { action: action.to_owned(), on: on.clone(), reason };
             match self.send(&request).await {
-                Outcome::Allowed => {}
+                Outcome::Allowed(body) => {
+                    let body: Value = serde_json::from_str(&body).unwrap_or_default();
+                    if action == "secretsmanager:CreateSecret" && body["ARN"].is_string() {
+                        created.insert(on, body["ARN"].clone());
+                    }
+                }
                 Outcome::Denied(reason) => report.denied.push(refused(reason)),
                 Outcome::Unclear(reason) => report.unanswered.push(refused(reason)),
                 Outcome::Unreachable(reason) => {
@@ -148,11 +169,13 @@ impl SelfCheck {
         };
         match answer {
             Err(_) => Outcome::Unreachable(format!("no answer within {} seconds", CALL_LIMIT.as_secs())),
-            Ok(Ok(_)) => Outcome::Allowed,
+            Ok(Ok(body)) => Outcome::Allowed(body),
             Ok(Err(error)) if error.is_denied() => Outcome::Denied(format_error_chain(&error)),
-            Ok(Err(error @ SignedCallError::Refused { .. })) if !says_nothing(&error) => Outcome::Allowed,
-            Ok(Err(error @ SignedCallError::Refused { .. })) => Outcome::Unclear(format_error_chain(&error)),
-            Ok(Err(error)) => Outcome::Unreachable(format_error_chain(&error)),
+            Ok(Err(error)) => match error.code() {
+                Some(code) if EXPECTED.contains(&code) => Outcome::Allowed(String::new()),
+                Some(_) => Outcome::Unclear(format_error_chain(&error)),
+                None => Outcome::Unreachable(format_error_chain(&error)),
+            },
         }
     }
 
@@ -169,24 +192,17 @@ impl SelfCheck {
 }
 
 enum Outcome {
-    Allowed,
+    /// With the body of the answer.
+    Allowed(String),
     Denied(String),
     Unclear(String),
     /// Further calls to the service would take as long.
     Unreachable(String),
 }
 
-fn says_nothing(error: &SignedCallError) -> bool {
-    let code = match error {
-        SignedCallError::Refused { code, .. } => code.as_str(),
-        _ => return true,
-    };
-    error.is_transient() || INVALID_CREDENTIALS.contains(&code)
-}
-
 fn object_outcome(status: Result<u16, pullyard_cloud::Error>) -> Outcome {
     match status {
-        Ok(200..=299) => Outcome::Allowed,
+        Ok(200..=299) => Outcome::Allowed(String::new()),
         Ok(403) => Outcome::Denied("the bucket answered 403".to_owned()),
         Ok(status) => Outcome::Unclear(format!("the bucket answered {status}")),
         Err(error) => Outcome::Unreachable(format_error_chain(&error)),

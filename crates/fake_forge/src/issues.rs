@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Json;
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
+use axum::http::header::LINK;
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use pullyard_local_forge::forge_state::Shared;
 use pullyard_local_forge::render;
 use pullyard_local_forge::users::Credentials;
+use reqwest::Url;
 use serde_json::{Value, json};
 
 use crate::FakeForge;
@@ -57,7 +59,8 @@ pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request, 
     let number = rest.first().and_then(|number| number.parse::<u64>().ok());
     let is_issue = number.is_some_and(|number| number >= FIRST);
     let is_creation = rest.is_empty() && request.method() == Method::POST;
-    let lists = rest.is_empty() && request.uri().query().is_some_and(|query| query.contains("since="));
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let lists = matches!(rest, [] | ["comments"]) && query.contains("since=");
     let Some(fake) = shared.extension::<FakeForge>().filter(|_| is_issue || is_creation || lists) else {
         return next.run(request).await;
     };
@@ -71,10 +74,14 @@ pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request, 
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let mut tracked = fake.issues.lock().unwrap_or_else(PoisonError::into_inner);
     let Tracked { issues, labels: known } = &mut *tracked;
+    if lists && !rest.is_empty() {
+        return list_comments(issues, &query);
+    }
     if lists {
         let all: Vec<_> = issues.values().map(|issue| issue.fields.clone()).collect();
         return Json(all).into_response();
     }
+    let comment_id = issues.values().map(|issue| issue.comments.len() + 1).sum::<usize>();
     let next_event = FIRST * 1_000 + issues.values().map(|issue| issue.events.len() as u64).sum::<u64>();
     let number = number.unwrap_or_else(|| issues.keys().last().map_or(FIRST, |last| last + 1));
     if is_creation {
@@ -101,8 +108,10 @@ pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request, 
         ("GET", ["events"]) => Json(issue.events.clone()).into_response(),
         ("GET", ["comments"]) => Json(issue.comments.clone()).into_response(),
         ("POST", ["comments"]) => {
-            let comment =
-                json!({ "id": issue.comments.len() + 1, "body": body["body"], "user": actor, "created_at": at });
+            let comment = json!({
+                "id": comment_id, "body": body["body"], "user": actor, "created_at": at, "updated_at": at,
+                "html_url": format!("{base}/{number}#issuecomment-{comment_id}"),
+            });
             issue.comments.push(comment.clone());
             (StatusCode::CREATED, Json(comment)).into_response()
         }
@@ -135,4 +144,24 @@ pub(crate) async fn handle(State(shared): State<Arc<Shared>>, request: Request, 
         }
         _ => (StatusCode::NOT_FOUND, Json(json!({ "message": "Not Found" }))).into_response(),
     }
+}
+
+/// The comments of all issues, `sort=updated&direction=asc`, and a link to the next page. Comments on pull requests,
+/// which GitHub lists too, are missing.
+fn list_comments(issues: &BTreeMap<u64, Issue>, query: &str) -> Response {
+    let value = |name: &str| {
+        let url = Url::parse(&format!("https://github.test/?{query}")).ok()?;
+        url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    };
+    let since = value("since").unwrap_or_default();
+    let size = value("per_page").and_then(|size| size.parse().ok()).unwrap_or(30);
+    let updated_at = |comment: &Value| comment["updated_at"].as_str().unwrap_or_default().to_owned();
+    let all = issues.values().flat_map(|issue| &issue.comments);
+    let mut found: Vec<&Value> = all.filter(|comment| updated_at(comment) >= since).collect();
+    found.sort_by_key(|comment| updated_at(comment));
+    if found.len() <= size {
+        return Json(found).into_response();
+    }
+    found.truncate(size);
+    ([(LINK, "<https://github.test/?page=2>; rel=\"next\"")], Json(found)).into_response()
 }

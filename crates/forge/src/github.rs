@@ -46,7 +46,7 @@ pub use app_permissions::{
 use client::{Client, RetryPolicy};
 pub(crate) use comments::CommentResponse;
 pub(crate) use error_body::is_already_exists;
-pub use issues::{Issue, IssueChange, IssueChangeKind};
+pub use issues::{ChangedComment, Issue, IssueChange, IssueChangeKind};
 pub use manifest::{AppManifest, GitHubSite, is_account_name};
 pub(crate) use responses::{ActorResponse, PullRequestResponse, ReviewResponse};
 pub use start_event::{StartEvent, parse_start_event};

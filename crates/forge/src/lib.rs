@@ -33,11 +33,11 @@ pub use endpoint::{Connections, Endpoint};
 pub use error::{Error, ErrorKind};
 pub use forge::{Forge, GitLogin, IssueClient, ReviewPosts, git_login};
 pub use github::{
-    APP_EVENTS, App, AppManifest, CreatedApp, GitHub, GitHubApp, GitHubSite, Installation, InstallationToken, Issue,
-    IssueChange, IssueChangeKind, Permissions, RepositorySelector, StartEvent, TokenAccess, TokenPermission,
-    analysing_permissions, app_permissions, attempt_permissions, control_permissions, convert_manifest,
-    is_account_name, minimum_app_permissions, missing_permissions, parse_start_event, reading_permissions,
-    reviewing_permissions, revoke_installation_token,
+    APP_EVENTS, App, AppManifest, ChangedComment, CreatedApp, GitHub, GitHubApp, GitHubSite, Installation,
+    InstallationToken, Issue, IssueChange, IssueChangeKind, Permissions, RepositorySelector, StartEvent, TokenAccess,
+    TokenPermission, analysing_permissions, app_permissions, attempt_permissions, control_permissions,
+    convert_manifest, is_account_name, minimum_app_permissions, missing_permissions, parse_start_event,
+    reading_permissions, reviewing_permissions, revoke_installation_token,
 };
 pub use hook::{Delivery, Hook, HookScope, HookSettings};
 pub use model_key::check_model_key;

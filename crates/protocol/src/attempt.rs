@@ -136,6 +136,10 @@ pub struct EventsRequest {
     /// Number of inputs that the agent has read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<u32>,
+    /// Cost of the attempt, from a runner that stops without a finish, such as before its machine ends. Absent if the
+    /// attempt continues or its cost is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_usd_micros: Option<u64>,
 }
 
 /// Answer to a batch.

@@ -93,6 +93,11 @@ impl CliError {
         self.error.clone()
     }
 
+    /// The code of the server's refusal.
+    pub(super) fn code(&self) -> Option<&str> {
+        self.problem.as_ref().map(|problem| problem.code.as_str())
+    }
+
     pub(super) fn is_not_found(&self) -> bool {
         self.exit == Exit::NotFound && !self.error.is_empty()
     }

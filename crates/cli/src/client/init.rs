@@ -161,10 +161,11 @@ impl Init {
             }
         }
         // After the report, which the faults leave complete.
-        match faults.into_iter().next() {
-            Some(fault) => Err(fault),
-            None => Ok(()),
+        let last = faults.pop();
+        for fault in faults {
+            screen.note(&fault.message());
         }
+        last.map_or(Ok(()), Err)
     }
 }
 
@@ -306,15 +307,20 @@ async fn ensure_protection(aws: &Aws, stack: &Stack) -> Result<Option<Step>, Cli
 
 /// Only AWS knows what it denies: emulators do not evaluate roles as it does.
 async fn check_roles(aws: &Aws, stack: &Stack) -> Result<Option<Step>, CliError> {
-    let findings = doctor::check_roles(aws, stack).await;
+    let mut findings = doctor::check_roles(aws, stack).await;
+    findings.sort_by_key(|finding| finding.verdict != Verdict::Wrong);
+    let further = findings.len().saturating_sub(1);
     match findings.into_iter().next() {
-        Some(Finding { verdict: Verdict::Good, sentence, .. }) => {
-            Ok(Some(Step::new("roles", StepOutcome::Existed, sentence)))
-        }
-        Some(Finding { sentence, help, .. }) => {
-            let help = help.unwrap_or_default();
+        Some(Finding { verdict: Verdict::Wrong, sentence, help, .. }) => {
+            let more = if further > 0 {
+                format!(" `pullyard doctor --stack {}` shows {further} more.", stack.name)
+            } else {
+                String::new()
+            };
+            let help = format!("{}{more}", help.unwrap_or_default());
             Err(CliError::failed(sentence.trim_end_matches('.')).with_help(help.trim_end_matches('.')))
         }
+        Some(Finding { sentence, .. }) => Ok(Some(Step::new("roles", StepOutcome::Existed, sentence))),
         None => Ok(None),
     }
 }

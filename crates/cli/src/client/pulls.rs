@@ -136,11 +136,12 @@ impl Raise {
         let has_ticket = starts && session.api.explain_pull_request(&which).await?.ticket.is_some();
         let request = RaisePullRequest { project, repository, number, integration, usd_micros, jobs, for_secs };
         raise::show(session, &session.api.raise_pull_request(&request, Some(&key)).await?, starts)?;
-        match (starts, has_ticket) {
-            (false, _) => Ok(()),
+        let started = match (starts, has_ticket) {
+            (false, _) => return Ok(()),
             (true, true) => revise::request_revision(session, which, None, &key, false).await,
             (true, false) => review::request_review(session, which, &key).await,
-        }
+        };
+        raise::end_start(session, started, &key)
     }
 }
 

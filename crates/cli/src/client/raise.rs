@@ -40,6 +40,23 @@ impl RaiseArgs {
     }
 }
 
+/// Ends the start that follows a raise. A key that another request of this command has used has started its job before:
+/// since then, the ticket has another last job.
+pub(super) fn end_start(session: &Session, started: Result<(), CliError>, key: &str) -> Result<(), CliError> {
+    match started {
+        Err(error) if error.code() == Some("idempotency_key_reused") => {
+            session.screen.note(&format!("The limit is raised, and a job was started with the key {key} before."));
+            Ok(())
+        }
+        Err(error) => {
+            let help = error.help.clone().map(|help| format!("{help} ")).unwrap_or_default();
+            let raised = "The limit is raised. Repeat the command with";
+            Err(error.with_help(format!("{help}{raised} `--idempotency-key {key}`: it raises nothing more.")))
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
 /// Prints the use of the limits. With `--json`, a job that is started then prints the only document.
 pub(super) fn show(session: &Session, usage: &LimitUse, starts: bool) -> Result<(), CliError> {
     if starts && session.screen.is_json() {

@@ -201,11 +201,14 @@ impl Tickets {
                 if !raise.start {
                     return Ok(());
                 }
-                let decision = match stopped {
-                    Some(job) => session.api.retry_job(&job, Some(&request_key)).await?,
-                    None => session.api.create_job(&new_job(project, key), Some(&request_key)).await?,
+                let start = async || {
+                    let decision = match stopped {
+                        Some(job) => session.api.retry_job(&job, Some(&request_key)).await?,
+                        None => session.api.create_job(&new_job(project, key), Some(&request_key)).await?,
+                    };
+                    print_decision(session, &decision, false).await
                 };
-                print_decision(session, &decision, false).await
+                raise::end_start(session, start().await, &request_key)
             }
             Command::Sync { key } => {
                 let ticket = session.api.sync_ticket(&project, &key).await?;

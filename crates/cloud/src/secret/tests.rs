@@ -15,6 +15,16 @@ fn parse_json_body(read: &[u8]) -> Option<Value> {
     (body.len() == length.unwrap_or(0)).then(|| serde_json::from_str(body).unwrap())
 }
 
+fn sdk(wire: Wire) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("local"))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("k", "s", None, None, "test")))
+        .retry_config(aws_config::retry::RetryConfig::disabled())
+        .http_client(wire)
+        .build()
+}
+
 const MISSING: &str = "ResourceNotFoundException";
 
 async fn create_request(missing: &str, kms_key: Option<&str>, tags: Tags) -> Value {
@@ -23,14 +33,7 @@ async fn create_request(missing: &str, kms_key: Option<&str>, tags: Tags) -> Val
     let wire = Wire::default();
     let none = json!({ "__type": missing, "Message": "none" });
     wire.fail_next("PutSecretValue", Fault::Refused(400, none));
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("local"))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("k", "s", None, None, "test")))
-        .retry_config(aws_config::retry::RetryConfig::disabled())
-        .http_client(wire)
-        .build();
-    let secrets = Secrets::new(&config, Some(&url)).with_kms_key(kms_key.map(str::to_owned)).with_tags(tags);
+    let secrets = Secrets::new(&sdk(wire), Some(&url)).with_kms_key(kms_key.map(str::to_owned)).with_tags(tags);
     let answering = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         let mut read = Vec::new();
@@ -63,6 +66,20 @@ async fn secret_is_created_with_the_configured_kms_key_or_none() {
 async fn secret_is_created_if_aws_denies_the_missing_name() {
     let created = create_request("AccessDeniedException", None, Tags::default()).await;
     assert_eq!(created["Name"], "t/user/s");
+}
+
+#[tokio::test]
+async fn denied_name_is_missing_unless_its_key_is_denied() {
+    let read = async |message: &str| {
+        let wire = Wire::default();
+        let denied = json!({ "__type": "AccessDeniedException", "Message": message });
+        wire.fail_next("GetSecretValue", Fault::Refused(400, denied));
+        Secrets::new(&sdk(wire), Some("http://127.0.0.1:1")).get("t/user/s").await.unwrap_err()
+    };
+    let missing = read("no identity-based policy allows secretsmanager:GetSecretValue on resource: t/user/s").await;
+    assert!(matches!(missing, Error::NoSecret { .. }), "{missing}");
+    let key = read("Access to KMS is not allowed").await;
+    assert!(matches!(key, Error::Unavailable { .. }), "{key}");
 }
 
 #[tokio::test]

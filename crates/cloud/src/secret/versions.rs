@@ -115,9 +115,7 @@ impl Secrets {
                 .secret_string
                 .filter(|value| !value.is_empty())
                 .map(|value| Version { id: answer.version_id.unwrap_or_default(), value: value.into() })),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
-                Ok(None)
-            }
+            Err(error) if super::is_missing(&error) => Ok(None),
             Err(error) => Err(Error::unavailable(READ, error)),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{load_job_of, load_leased_job};
 use crate::{Context, Error};
-use pullyard_domain::job::{DesiredState, Fence, TransitionRefusal};
+use pullyard_domain::job::{DesiredState, Fence, Job, TransitionRefusal};
 use pullyard_store::{EventBatch, Write};
 use serde::Serialize;
 use std::time::Duration;
@@ -16,7 +16,16 @@ pub struct EventsAck {
     pub inputs: u32,
 }
 
-/// Stores a batch of events, and the number of inputs that the agent has read. A batch that races the loss of its lease
+/// The numbers that a runner sends with a batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BatchCounts {
+    /// The inputs that the agent has read.
+    pub inputs: Option<u32>,
+    /// The cost of an attempt whose runner stops without a finish. Units: millionths of a US dollar.
+    pub spent_usd_micros: Option<u64>,
+}
+
+/// Stores a batch of events, the number of inputs that the agent has read, and the cost of a stopped attempt. A batch that races the loss of its lease
 /// may still be stored, harmlessly, under its own attempt.
 /// Idempotent: by attempt and first number; the first stored batch wins.
 /// Errors: `LeaseLost`.
@@ -24,7 +33,7 @@ pub async fn record_events<E: Serialize>(
     ctx: &Context,
     fence: &Fence,
     (first, events): (u64, &[E]),
-    inputs: Option<u32>,
+    counts: BatchCounts,
 ) -> Result<EventsAck, Error> {
     let job = load_leased_job(ctx, fence).await?;
     // First, so that an attempt whose events cannot be stored is not silent. Stale is harmless: the next heartbeat
@@ -36,8 +45,11 @@ pub async fn record_events<E: Serialize>(
         let batch = EventBatch { job: &fence.job, attempt: fence.attempt, first, at: ctx.clock.now(), events };
         ctx.store.create_event_batch(&batch).await?;
     }
-    if let Some(inputs) = inputs.filter(|inputs| *inputs > job.read_inputs) {
-        acknowledge_inputs(ctx, fence, inputs).await?;
+    if let Some(inputs) = counts.inputs.filter(|inputs| *inputs > job.read_inputs) {
+        change_job(ctx, fence, |job| job.acknowledge_inputs(fence, inputs)).await?;
+    }
+    if let Some(usd_micros) = counts.spent_usd_micros {
+        change_job(ctx, fence, |job| job.record_stop_cost(fence, usd_micros)).await?;
     }
     let now = ctx.clock.now();
     Ok(EventsAck {
@@ -49,11 +61,15 @@ pub async fn record_events<E: Serialize>(
     })
 }
 
-async fn acknowledge_inputs(ctx: &Context, fence: &Fence, inputs: u32) -> Result<(), Error> {
+async fn change_job(
+    ctx: &Context,
+    fence: &Fence,
+    change: impl Fn(&Job) -> Result<Job, TransitionRefusal>,
+) -> Result<(), Error> {
     let mut rounds = ctx.retries(&fence.job);
     loop {
         let job = load_job_of(ctx, fence).await?;
-        let next = match job.acknowledge_inputs(fence, inputs) {
+        let next = match change(&job) {
             Ok(next) => next,
             Err(TransitionRefusal::AlreadyDone) => return Ok(()),
             Err(refusal) => return Err(Error::from_refusal(refusal, ctx.clock.now())),

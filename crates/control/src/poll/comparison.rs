@@ -40,7 +40,7 @@ impl RepositoryPoll<'_> {
         // Last, so that a failure to list comments does not block reviews.
         for comment in forge.issue_comments(name.as_str(), id.number).await?.items {
             if let Some(raise) = self.raise_comment(&comment, &snapshot)
-                && let Err(error) = raise_if_missed(self.ctx, &self.scope, &self.integration.id, &raise).await
+                && let Err(error) = raise_if_missed(self.ctx, &self.scope, self.integration, &raise).await
             {
                 tracing::warn!(repository = %name, error = %error, "comment with a raise not decided");
                 // It must not hide the later comments, nor block the comparison for ever.

@@ -3,6 +3,7 @@
 
 use super::wanted_review::start_wanted_review;
 use crate::forge::forge_client;
+use crate::own_comment::{OwnComment, is_refused};
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
 use pullyard_domain::decision::{Reason, Verdict};
@@ -17,7 +18,7 @@ use pullyard_domain::published::short_commit;
 use pullyard_domain::pull_request::{EndedReview, Note, PullRequest, PullRequestId, Stage};
 use pullyard_domain::text::format_count;
 use pullyard_domain::time::Timestamp;
-use pullyard_forge::{CommitState, CommitStatus, ErrorKind, Forge};
+use pullyard_forge::{CommitState, CommitStatus, Forge};
 use pullyard_store::{WorkKey, Write};
 
 const STATUS_NAME: &str = "pullyard";
@@ -181,48 +182,17 @@ impl StatusTarget<'_> {
     }
 
     async fn post_comment(&self, forge: &Forge, status: &StatusText) -> Result<Option<u64>, Error> {
-        let body = comment_body(self.integration.kind, status);
-        let repository = self.repository.name.as_str();
-        let number = self.pull_request.id.number;
-        let existing = match self.pull_request.comment {
-            Some(id) => Some(id),
-            None => {
-                let listed = forge.issue_comments(repository, number).await;
-                let is_ours = |comment: &pullyard_forge::Comment| {
-                    comment.author.as_ref().is_some_and(|author| self.integration.account.may_be_author(author.id))
-                        && Marker::parse(&comment.body) == Some(Marker::Status)
-                };
-                // If the list cannot be read, a second comment is better than none.
-                listed.ok().and_then(|listed| listed.items.into_iter().find(is_ours)).map(|comment| comment.id)
-            }
+        let comment = OwnComment {
+            integration: self.integration,
+            repository: self.repository.name.as_str(),
+            number: self.pull_request.id.number,
+            marker: Marker::Status,
+            body: comment_body(self.integration.kind, status),
+            id: self.pull_request.comment,
         };
-        let mut outcome = match existing {
-            Some(id) => forge.edit_comment(repository, number, id, &body).await.map(|_| id),
-            None => forge.create_comment(repository, number, &body).await.map(|comment| comment.id),
-        };
-        // A comment found by its marker alone may be another author's copy.
-        let is_gone = |kind: ErrorKind| {
-            kind == ErrorKind::Missing || kind == ErrorKind::Denied && self.pull_request.comment.is_none()
-        };
-        if let (Some(_), Err(error)) = (existing, &outcome)
-            && is_gone(error.kind())
-        {
-            outcome = forge.create_comment(repository, number, &body).await.map(|comment| comment.id);
-        }
-        match outcome {
-            Ok(id) => Ok(Some(id)),
-            Err(error) if is_refused(&error) => {
-                // A retry would be refused, too; the ledger has the answer.
-                tracing::warn!(pull_request = %self.pull_request.id, error = %error, "pull request not writable");
-                Ok(self.pull_request.comment)
-            }
-            Err(error) => Err(error.into()),
-        }
+        // After a refusal the ledger has the answer.
+        Ok(comment.post(forge).await?.or(self.pull_request.comment))
     }
-}
-
-pub(super) fn is_refused(error: &pullyard_forge::Error) -> bool {
-    matches!(error.kind(), ErrorKind::Missing | ErrorKind::Denied | ErrorKind::Refused)
 }
 
 fn comment_body(kind: ForgeKind, status: &StatusText) -> String {

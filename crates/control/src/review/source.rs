@@ -2,10 +2,10 @@
 //! requests. The job of a Bitbucket review takes over its author's earlier reviews.
 
 use super::permission::get_permission;
-use super::post_status::is_refused;
 use super::read::{ReadError, load_unanswered_reviews, read_pull_request, read_reviews, time_of};
 use super::reviews_for_job::{list_unfinished_jobs, readable_job};
 use crate::corrupt::skip_corrupt;
+use crate::own_comment::is_refused;
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::forge::marker::Marker;

@@ -110,8 +110,27 @@ pub(crate) struct RaiseComment {
     pub(crate) comment: u64,
     pub(crate) author: Author,
     pub(crate) has_marker: bool,
-    /// The fault of an amount that cannot be parsed.
-    pub(crate) amount: Result<RaiseAmount, String>,
+    pub(crate) command: RaiseCommand,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RaiseCommand {
+    Raise(RaiseAmount),
+    /// The amount cannot be parsed.
+    Fault(String),
+    /// Almost a command, on an issue. On a pull request it may be almost another command, see `parse_command`.
+    Misspelled,
+}
+
+impl RaiseCommand {
+    fn parse(body: &str, is_pull_request: bool) -> Option<Self> {
+        match RaiseAmount::parse_comment(body) {
+            Some(Ok(amount)) => Some(Self::Raise(amount)),
+            Some(Err(fault)) => Some(Self::Fault(fault)),
+            None => (!is_pull_request && parse_command(body) == Some(RequestedAction::Misspelled {}))
+                .then_some(Self::Misspelled),
+        }
+    }
 }
 
 /// An issue or a pull request with comments.
@@ -135,7 +154,7 @@ impl RaiseComment {
             comment: comment.id,
             author: to_author(author),
             has_marker: Marker::is_present(&comment.body),
-            amount: RaiseAmount::parse_comment(&comment.body)?,
+            command: RaiseCommand::parse(&comment.body, is_pull_request)?,
         })
     }
 }
@@ -331,7 +350,8 @@ fn translate_pull_request(
 
 fn translate_comment(event: CommentEvent) -> Result<WebhookEvent, InvalidId> {
     let author = event.comment.author.as_ref().or(Some(&event.sender));
-    if event.action == CommentAction::Created && RaiseAmount::parse_comment(&event.comment.body).is_some() {
+    let is_raise = RaiseCommand::parse(&event.comment.body, event.is_pull_request).is_some();
+    if event.action == CommentAction::Created && is_raise {
         let repository_name = RepositoryName::new(&event.repository.full_name)?;
         let (repository, number, is_pull_request) = (event.repository.id, event.number, event.is_pull_request);
         let item = CommentedItem { repository, repository_name: &repository_name, number, is_pull_request };
@@ -431,7 +451,7 @@ fn describe_review(action: ReviewAction, state: ReviewState) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{RequestedAction, ReviewRequest, parse_command};
+    use super::{RaiseCommand, RequestedAction, ReviewRequest, parse_command};
 
     #[test]
     fn only_the_first_line_makes_a_comment_a_command() {
@@ -464,6 +484,17 @@ mod tests {
             let message = message.map(str::to_owned);
             let request = ReviewRequest { resolve: true, message, ..ReviewRequest::default() };
             assert_eq!(parse_command(body), Some(RequestedAction::Review(request)), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn near_miss_on_an_issue_is_almost_a_raise() {
+        for body in ["/pullyard-raise 20", "pullyard raise 20", "\n/pullyard raise 20", "/pullyard"] {
+            assert_eq!(RaiseCommand::parse(body, false), Some(RaiseCommand::Misspelled), "{body:?}");
+            assert_eq!(RaiseCommand::parse(body, true), None, "{body:?}");
+        }
+        for body in ["It fails.", "> /pullyard raise 20", "/pullyard revise"] {
+            assert_eq!(RaiseCommand::parse(body, false), None, "{body:?}");
         }
     }
 

@@ -2,9 +2,9 @@
 
 use super::decide::decide_review;
 use super::facts::ProjectScope;
-use super::post_status::is_refused;
 use super::translate::{to_author, to_pull_request_snapshot};
 use crate::forge::forge_client;
+use crate::own_comment::is_refused;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;

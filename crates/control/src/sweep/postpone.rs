@@ -29,7 +29,7 @@ pub(super) fn log_failure(key: &WorkKey, postponed: Result<(), Error>) {
 }
 
 /// Puts an item off, longer each time, with the reason if it has a field for it. Only moves an unreadable item.
-pub(super) async fn postpone(ctx: &Context, key: &WorkKey, cause: Option<&Error>) -> Result<(), Error> {
+pub(crate) async fn postpone(ctx: &Context, key: &WorkKey, cause: Option<&Error>) -> Result<(), Error> {
     match put_off(ctx, key, cause).await {
         Err(Error::Store(StoreError::Corrupt { .. })) => {
             let until = ctx.clock.now().plus(back_off(u32::MAX));

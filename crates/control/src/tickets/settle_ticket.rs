@@ -1,12 +1,12 @@
 //! Settles a ticket: applies the wanted state to its card, then decides queued entries and reviews.
 
 use crate::calls::load_tool_rest;
-use crate::corrupt::skip_corrupt_items;
+use crate::corrupt::{skip_corrupt, skip_corrupt_items};
 use crate::facts::load_facts;
 use crate::review::settle_reviews;
-use crate::sweep::postpone::postpone_after;
+use crate::sweep::postpone::{postpone, postpone_after};
 use crate::tickets::move_ticket::{create_triggered_job, new_delivery};
-use crate::tickets::write_to_tool::{record_shown, write_to_tool};
+use crate::tickets::write_to_tool::{self, record_shown, write_to_tool};
 use crate::trackers::load_readable_tracker;
 use crate::{Context, Error};
 use pullyard_domain::delivery::Source;
@@ -41,6 +41,18 @@ async fn settle(ctx: &Context, project: &ProjectId, key: &TicketKey, calls: Tool
     let result = settle_steps(ctx, project, key, calls).await;
     let is_lasting = |error: &Error| !matches!(error, Error::Contended { .. });
     postpone_after(ctx, &WorkKey::Ticket(project.clone(), key.clone()), result, is_lasting).await
+}
+
+/// Puts a ticket off whose settlement was stopped at the time limit of its message, most likely by its tool.
+pub(crate) async fn put_off_late(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
+    let work = WorkKey::Ticket(project.clone(), key.clone());
+    match skip_corrupt(ctx, ctx.store.load_ticket(project, key).await)?.flatten() {
+        Some(ticket) if ticket.tracker.is_some() && ticket.is_unsynced() => {
+            let problem = "the tool did not answer in time".to_owned();
+            write_to_tool::postpone(ctx, &ticket, problem, None).await.map(drop)
+        }
+        _ => postpone(ctx, &work, None).await,
+    }
 }
 
 /// Wakes the tickets that wait for a tool, because the project left that tool.

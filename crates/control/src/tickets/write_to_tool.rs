@@ -90,7 +90,7 @@ pub(super) async fn write_to_tool(
 }
 
 /// Repeats the write at the end of the connection's rest, or later each time.
-async fn postpone(
+pub(super) async fn postpone(
     ctx: &Context,
     ticket: &Ticket,
     problem: String,

@@ -103,12 +103,8 @@ async fn one_rest_puts_off_all_calls_to_a_hanging_host() {
     }
 }
 
-#[tokio::test]
-async fn looks_at_a_hanging_tool_wait_for_one_poll() {
-    let wire = Wire::default();
-    let world = World::with_call_limit(wire.clone(), LIMIT).await;
-    let (ctx, hanging) = (&world.ctx, Hanging::start().await);
-    let (id, key) = (IntegrationId::new("jira1").unwrap(), TicketKey::new("APP-1").unwrap());
+async fn connect_jira(world: &World, hanging: &Hanging) -> IntegrationId {
+    let (ctx, id) = (&world.ctx, IntegrationId::new("jira1").unwrap());
     let secret = "fleet/user/tracker-jira1".to_owned();
     ctx.secrets.put(&secret, "ana@acme.example:a-token").await.unwrap();
     let connection = Tracker::new(id.clone(), TrackerKind::Jira, hanging.url.clone(), secret, ctx.clock.now());
@@ -116,6 +112,26 @@ async fn looks_at_a_hanging_tool_wait_for_one_poll() {
     let tracker = serde_json::from_value(serde_json::json!({ "connection": "jira1", "scope": "APP" })).unwrap();
     world.set_settings(Settings { tracker: Some(tracker), ..Settings::default() }).await;
     assert_applied(ctx.store.put_poll(&Poll::of_tool(world.project.clone(), id.clone(), ctx.clock.now())).await);
+    id
+}
+
+#[tokio::test]
+async fn look_that_is_stopped_waits_for_the_next_poll() {
+    let world = World::with_work_limit(Duration::from_secs(2)).await;
+    let (ctx, hanging) = (&world.ctx, Hanging::start().await);
+    let (id, key) = (connect_jira(&world, &hanging).await, TicketKey::new("APP-1").unwrap());
+    let wakeup = LookWakeup { look: world.project.clone(), ticket: key.clone() };
+    handle_call(ctx, EffectMessage::Look(wakeup), "the connection's group").await.unwrap();
+    let poll = ctx.store.load_poll(&world.project, &id, TOOL).await.unwrap().unwrap();
+    assert_eq!(poll.look.unread.into_keys().collect::<Vec<_>>(), [key]);
+}
+
+#[tokio::test]
+async fn looks_at_a_hanging_tool_wait_for_one_poll() {
+    let wire = Wire::default();
+    let world = World::with_call_limit(wire.clone(), LIMIT).await;
+    let (ctx, hanging) = (&world.ctx, Hanging::start().await);
+    let (id, key) = (connect_jira(&world, &hanging).await, TicketKey::new("APP-1").unwrap());
     let load_poll = async || ctx.store.load_poll(&world.project, &id, TOOL).await.unwrap().unwrap();
     let look = async || {
         let wakeup = LookWakeup { look: world.project.clone(), ticket: key.clone() };

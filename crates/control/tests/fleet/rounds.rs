@@ -2,7 +2,7 @@
 
 use crate::prelude::*;
 use crate::world::World;
-use pullyard_control::attempt::record_events;
+use pullyard_control::attempt::{BatchCounts, record_events};
 use pullyard_control::runner::record_heartbeat;
 use pullyard_control::{Report, sweep};
 use pullyard_domain::budget::Budget;
@@ -242,7 +242,7 @@ async fn unreadable_job_marks_the_count_as_incomplete() {
     let round = async |refused: Option<usize>| {
         world.ctx.clock.advance(Duration::from_secs(61));
         wire.restart(None);
-        record_events::<()>(&world.ctx, &fence, (1, &[]), None).await.unwrap();
+        record_events::<()>(&world.ctx, &fence, (1, &[]), BatchCounts::default()).await.unwrap();
         wire.restart(refused.map(|at| (at, Fault::error(400, "AccessDenied"))));
         let gauges = sweep(&world.ctx).await.into_result().unwrap().gauges.unwrap();
         (gauges.running, gauges.more)

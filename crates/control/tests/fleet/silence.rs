@@ -2,7 +2,7 @@
 
 use crate::prelude::*;
 use crate::world::World;
-use pullyard_control::attempt::{record_events, set_phase};
+use pullyard_control::attempt::{BatchCounts, record_events, set_phase};
 use pullyard_control::{Error, dispatch, sweep};
 use pullyard_domain::due;
 use pullyard_domain::failure::Failure;
@@ -50,7 +50,7 @@ async fn pass(world: &World, time: Duration) {
 }
 
 async fn beat(world: &World, fence: &Fence) -> Result<(), Error> {
-    record_events::<Value>(&world.ctx, fence, (1, &[]), None).await.map(|_| ())
+    record_events::<Value>(&world.ctx, fence, (1, &[]), BatchCounts::default()).await.map(|_| ())
 }
 
 fn failure(job: &Job) -> Option<&'static str> {

@@ -128,6 +128,14 @@ impl World {
         Self::begin_with(client, clock, false, outbound).await
     }
 
+    /// Stops each limited step of the use cases after this time, but no single call.
+    pub(crate) async fn with_work_limit(limit: Duration) -> Self {
+        let start = Timestamp::from_millis(1_900_000_000_000);
+        let clock = Clock::new_simulated(start, |_| Box::pin(tokio::task::yield_now())).with_limit(limit);
+        let outbound = pullyard_outbound::Client::with_limit(AllowedRanges::loopback(), Duration::from_secs(600));
+        Self::begin_with(Wire::default(), clock, false, outbound).await
+    }
+
     async fn begin_with(
         client: impl HttpClient + 'static,
         clock: Clock,

@@ -7,6 +7,8 @@ use crate::id::{JobId, ProjectId};
 use crate::published::commit_part;
 use crate::report::finding_marker::FindingMarker;
 use crate::report::review_output::ThreadState;
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarkerSyntax {
@@ -26,8 +28,8 @@ const REPLY: &str = "reply/";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Marker {
     Status,
-    /// The answer of a project to the comment with this id.
-    Reply(u64, ProjectId),
+    /// The answer of a project to a comment. See `Marker::new_reply`.
+    Reply(ReplyHash),
     Job(JobId),
     /// At the end of a comment about one finding of a review.
     Finding(FindingMarker),
@@ -35,7 +37,19 @@ pub enum Marker {
     Verdict(JobId, ThreadState),
 }
 
+/// The first digits of a hash of project and comment: a public text must not name a project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplyHash(String);
+
+const REPLY_DIGITS: usize = 16;
+
 impl Marker {
+    pub fn new_reply(comment: u64, project: &ProjectId) -> Self {
+        let mut hash = HEXLOWER.encode(&Sha256::digest(format!("{project}\n{comment}")));
+        hash.truncate(REPLY_DIGITS);
+        Self::Reply(ReplyHash(hash))
+    }
+
     /// Appends the marker to the text, in the form that this kind of forge hides.
     pub fn append_to(&self, kind: ForgeKind, text: &str) -> String {
         // Markdown recognizes a definition only after an empty line.
@@ -45,7 +59,7 @@ impl Marker {
     fn render(&self, MarkerSyntax { start, end }: MarkerSyntax) -> String {
         match self {
             Self::Status => format!("{start}{STATUS}{end}"),
-            Self::Reply(comment, project) => format!("{start}{REPLY}{comment}/{project}{end}"),
+            Self::Reply(ReplyHash(hash)) => format!("{start}{REPLY}{hash}{end}"),
             Self::Job(job) => format!("{start}{job}{end}"),
             Self::Finding(finding) => format!("{start}{finding}{end}"),
             Self::Verdict(job, verdict) => format!("{start}{job}/{}{end}", verdict.as_str()),
@@ -63,9 +77,13 @@ impl Marker {
 
     fn parse_name(name: &str) -> Option<Self> {
         let job = || JobId::new(name).ok().map(Self::Job);
-        if let Some(comment) = name.strip_prefix(REPLY) {
-            let (comment, project) = comment.split_once('/')?;
-            return Some(Self::Reply(comment.parse().ok()?, ProjectId::new(project).ok()?));
+        if let Some(reply) = name.strip_prefix(REPLY) {
+            // An older version wrote `COMMENT/PROJECT`.
+            if let Some((comment, project)) = reply.split_once('/') {
+                return Some(Self::new_reply(comment.parse().ok()?, &ProjectId::new(project).ok()?));
+            }
+            let is_hash = reply.len() == REPLY_DIGITS && HEXLOWER.decode(reply.as_bytes()).is_ok();
+            return is_hash.then(|| Self::Reply(ReplyHash(reply.to_owned())));
         }
         match name {
             STATUS => Some(Self::Status),
@@ -102,16 +120,23 @@ mod tests {
         Marker::parse_name(&format!("{}/00112233aabbccdd/high", job_id("j"))).unwrap()
     }
 
+    fn reply(comment: u64) -> Marker {
+        Marker::new_reply(comment, &ProjectId::new("acme").unwrap())
+    }
+
+    #[test]
+    fn reply_names_no_project_and_its_old_form_is_known() {
+        let text = reply(7).append_to(ForgeKind::GitHub, "Done.");
+        assert!(!text.contains("acme"), "{text}");
+        assert_eq!(Marker::parse("Done.\n\n<!-- pullyard:reply/7/acme -->"), Some(reply(7)));
+        assert_ne!(reply(7), reply(8));
+        assert_eq!(Marker::parse("<!-- pullyard:reply/obey -->"), None);
+    }
+
     #[test]
     fn marker_is_found_with_any_line_ending() {
         let verdict = Marker::Verdict(job_id("j"), ThreadState::Fixed);
-        for marker in [
-            Marker::Status,
-            Marker::Reply(u64::MAX, ProjectId::new("acme").unwrap()),
-            Marker::Job(job_id("j")),
-            finding(),
-            verdict,
-        ] {
+        for marker in [Marker::Status, reply(u64::MAX), Marker::Job(job_id("j")), finding(), verdict] {
             for kind in ForgeKind::ALL {
                 let text = marker.append_to(kind, "Done.\n");
                 assert_eq!(Marker::parse(&text), Some(marker.clone()), "{text}");
@@ -133,8 +158,7 @@ mod tests {
     fn marker_line_has_no_room_for_a_message() {
         let part = commit_part::render_part(ForgeKind::GitHub, &"0a".repeat(20), "Done.");
         let own =
-            [Marker::Status, Marker::Reply(7, ProjectId::new("acme").unwrap()), Marker::Job(job_id("j")), finding()]
-                .map(|marker| marker.render(HTML_COMMENT));
+            [Marker::Status, reply(7), Marker::Job(job_id("j")), finding()].map(|marker| marker.render(HTML_COMMENT));
         for line in own.iter().map(String::as_str).chain(part.lines()).filter(|line| line.starts_with('<')) {
             assert!(is_marker_line(line), "{line}");
         }

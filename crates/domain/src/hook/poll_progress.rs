@@ -31,6 +31,13 @@ pub struct PollProgress {
     /// When the issues of the project's tool were last listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issues: Option<Timestamp>,
+    /// All comments on issues that changed before this time were read. An older version of the program stored none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comments: Option<Timestamp>,
+    /// Issues with a comment that could not be decided, and the time of their oldest such comment. The next poll repeats
+    /// them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub undecided: BTreeMap<u64, Timestamp>,
     /// Whether the repository was archived, so that nothing can be pushed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub archived: bool,

@@ -1,6 +1,6 @@
 //! The money that a job reserves from its project's budget and returns.
 
-use super::Job;
+use super::{Fence, Job, TransitionRefusal};
 use crate::budget::{Budget, Charge, MAX_USD_MICROS, Refund};
 
 impl Budget {
@@ -27,6 +27,16 @@ impl Job {
             reserved_usd_micros: reserved.usd_micros,
             spent_usd_micros: self.spent_usd_micros,
         })
+    }
+
+    /// Records the cost of an attempt whose runner stops without a finish. `AlreadyDone`: no change.
+    pub fn record_stop_cost(&self, fence: &Fence, usd_micros: u64) -> Result<Self, TransitionRefusal> {
+        self.check_fence(fence)?;
+        let mut job = self.clone();
+        if let Some(run) = &mut job.run {
+            run.spent_usd_micros = Some(usd_micros);
+        }
+        if job == *self { Err(TransitionRefusal::AlreadyDone) } else { Ok(job) }
     }
 
     pub fn with_cost(mut self, usd_micros: u64) -> Self {

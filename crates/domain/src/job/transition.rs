@@ -204,6 +204,7 @@ impl Job {
             suspended_ms: 0,
             task: claim.task.clone(),
             died: None,
+            spent_usd_micros: None,
             forge_wait: None,
         });
         job.dispatch.starting = false;

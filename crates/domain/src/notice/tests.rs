@@ -81,6 +81,9 @@ fn event_follows_the_new_state_of_a_job() {
     let job = active(JobStatus::Executing);
     let fail = |failure: Failure| finish(&job, End::Failed(failure, None));
     let spent = Failure::CostLimit { spent: "$2".into(), limit: "$1".into() };
+    let (used, of) = ("$2".into(), "$1".into());
+    let raise = "tickets raise APP-17".into();
+    let ticket_limit = Failure::TicketLimit { ticket: "APP-17".into(), spent: used, limit: of, raise };
     let stalled = Failure::Stalled { limit: Span(900), event: "Bash".into() };
     let cancel = Cancel::new("ana", None, time_at(1));
     for (after, event) in [
@@ -88,6 +91,7 @@ fn event_follows_the_new_state_of_a_job() {
         (fail(Failure::TimeLimit { limit: Span(60) }), Some(NoticeEvent::JobTimedOut)),
         (fail(stalled), Some(NoticeEvent::JobTimedOut)),
         (fail(spent), Some(NoticeEvent::JobCostExceeded)),
+        (fail(ticket_limit), Some(NoticeEvent::JobCostExceeded)),
         (finish(&active(JobStatus::Syncing), End::Completed(Some(result()))), Some(NoticeEvent::JobCompleted)),
         (ready_job().cancel(cancel, time_at(1)).unwrap(), Some(NoticeEvent::JobCancelled)),
         (awaiting_input_job(), Some(NoticeEvent::JobAsks)),

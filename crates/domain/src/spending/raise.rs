@@ -149,11 +149,15 @@ impl Spending {
         }
         if raises.len() >= max {
             let end = raises.iter().map(|stored| stored.until).min().unwrap_or(raise.at);
+            let (pointer, setting) = match raise.usd_micros {
+                0 => ("/jobs", "raise `limits.ticket_jobs` of the project"),
+                _ => ("/usd_micros", "raise `limits.ticket_usd` of the project"),
+            };
             let remedy = match right {
-                RaiseRight::Admin => "raise `limits.ticket_usd` of the project",
+                RaiseRight::Admin => setting,
                 RaiseRight::Jobs => "only the scope `admin` may add another",
             };
-            return fault("/usd_micros", format!("{max} raises are in force until {end}; {remedy}"));
+            return fault(pointer, format!("{max} raises are in force until {end}; {remedy}"));
         }
         let raised = Self { raises: [raises, vec![raise.clone()]].concat(), ..self.clone() };
         let in_force = raised.limits_in_force(limits, raise.at);

@@ -1,8 +1,8 @@
 use super::*;
 use crate::fixtures::{
-    active, crash_failure, finish, job_id, key, linked_pull_request, project_id, ready_job, time_at,
+    active, crash_failure, fence, finish, job_id, key, linked_pull_request, project_id, ready_job, time_at,
 };
-use crate::job::RevisedPullRequest;
+use crate::job::{RevisedPullRequest, TransitionRefusal};
 use std::time::Duration;
 
 const DOLLAR: u64 = 1_000_000;
@@ -118,6 +118,13 @@ fn refusal_names_use_limit_and_raise() {
             "Raise the limit: `pullyard tickets raise APP-17 --usd 20`.",
         )),
     );
+    check_refusal(
+        &Spending { jobs: 20, ..taken(50) },
+        Some((
+            "APP-17 has used $50.00 of $50.00 and 20 of 20 jobs.",
+            "Raise the limit: `pullyard tickets raise APP-17 --usd 20 --jobs 5`.",
+        )),
+    );
     // The rest of half a cent counts as nothing.
     let cents = Spending { taken_usd_micros: 50 * DOLLAR - 9_999, spent_usd_micros: 20 * DOLLAR, jobs: 1, ..empty() };
     check_refusal(
@@ -195,6 +202,19 @@ fn running_job(status: JobStatus, limit: Option<u64>) -> Job {
 
 fn lost(job: &Job) -> u64 {
     job.charged.as_ref().unwrap().lost_usd_micros
+}
+
+#[test]
+fn stopped_attempt_counts_with_its_reported_cost() {
+    let job = running_job(JobStatus::Executing, None);
+    let fence = fence(&job, 1, "c1");
+    let stopped = job.record_stop_cost(&fence, DOLLAR).unwrap();
+    assert_eq!(stopped.record_stop_cost(&fence, DOLLAR), Err(TransitionRefusal::AlreadyDone));
+    let next = stopped.requeue(time_at(400)).unwrap();
+    assert_eq!((next.spent_usd_micros, lost(&next)), (DOLLAR, 0));
+    assert_eq!(next.attempt_cost_limit(), job.attempt_cost_limit(), "the reservation pays for another whole attempt");
+    // A finish has a later sum.
+    assert_eq!(finish(&stopped, End::Failed(crash_failure(), None)).spent_usd_micros, 0);
 }
 
 #[test]
@@ -406,6 +426,9 @@ fn many_raises_are_refused_but_leave_room_for_an_admin() {
     assert_eq!(fault(&small, RaiseRight::Admin), None);
     let full = raise_often(MAX_RAISES, RaiseRight::Admin);
     assert!(starts(fault(&full, RaiseRight::Admin), "20 raises are in force until"));
+    let jobs = Raise { usd_micros: 0, jobs: 1, ..late(time_at(1)) };
+    let refused = full.raise(jobs, &limits(50, 20), RaiseRight::Admin).unwrap_err();
+    assert!(refused.pointer == "/jobs" && refused.fault.contains("`limits.ticket_jobs`"), "{refused:?}");
     // Expired raises give their places.
     let after = late(full.raises[0].until);
     let Ok(RaiseResult::Raised(raised)) = full.raise(after, &limits(50, 20), RaiseRight::Admin) else {

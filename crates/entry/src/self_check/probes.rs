@@ -32,6 +32,8 @@ impl Request {
 
 /// Part of every name that a self-check uses.
 const NAME: &str = "self-check";
+/// Ends the names of its secrets. No user can set a secret of this name.
+const SECRET: &str = "_self-check";
 /// A mailbox has an id of 26 characters.
 const MAILBOX: &str = "wake-selfcheckselfcheckselfchec";
 const OBJECT: &str = "artifacts/self-check";
@@ -223,11 +225,9 @@ impl SelfCheck {
         };
         let calls = |url: &&String| {
             let url = url.as_str();
-            // Eleven messages are more than the limit, so that none is received; if it changed, they would stay visible.
-            let body = json!({ "QueueUrl": url, "MaxNumberOfMessages": 11, "VisibilityTimeout": 0 });
             let attributes = json!({ "QueueUrl": url, "AttributeNames": ["QueueArn"] });
             [
-                sqs("sqs:ReceiveMessage", name_of(url), "ReceiveMessage", body),
+                receive("sqs:ReceiveMessage", url),
                 sqs("sqs:GetQueueAttributes", name_of(url), "GetQueueAttributes", attributes),
                 receive("sqs:DeleteMessage", url),
             ]
@@ -236,7 +236,7 @@ impl SelfCheck {
     }
 
     fn secret(&self, action: &'static str, folder: &str) -> Probe {
-        let name = format!("{}/{folder}/{NAME}", self.config.table);
+        let name = format!("{}/{folder}/{SECRET}", self.config.table);
         // By its name, AWS would evaluate the permission for a missing secret on no ARN, which the role does not allow.
         let super::Owner { partition, region, account } = &self.owner;
         let arn = format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{name}-SelfCh");
@@ -253,8 +253,8 @@ impl SelfCheck {
                 }
                 body
             }
-            // The secret that `CreateSecret` created.
-            "secretsmanager:DeleteSecret" => json!({ "SecretId": name, "ForceDeleteWithoutRecovery": true }),
+            // Of the secret that `CreateSecret` created, if it did: the run replaces the ARN.
+            "secretsmanager:DeleteSecret" => json!({ "SecretId": arn, "ForceDeleteWithoutRecovery": true }),
             "secretsmanager:PutSecretValue" => {
                 json!({ "SecretId": arn, "SecretString": NAME, "ClientRequestToken": unique() })
             }
@@ -354,11 +354,12 @@ fn send(url: &str) -> Probe {
     sqs("sqs:SendMessage", name_of(url), "SendMessage", body)
 }
 
-/// A call on a message of a queue. No message has this receipt.
+/// A call on a message of a queue that reaches none: no message has this receipt.
 fn receive(action: &'static str, url: &str) -> Probe {
     let (operation, body) = match action {
+        // Eleven messages are more than the limit, so that none is received; if it changed, they would stay visible.
         "sqs:ReceiveMessage" => {
-            ("ReceiveMessage", json!({ "QueueUrl": url, "MaxNumberOfMessages": 1, "VisibilityTimeout": 0 }))
+            ("ReceiveMessage", json!({ "QueueUrl": url, "MaxNumberOfMessages": 11, "VisibilityTimeout": 0 }))
         }
         "sqs:ChangeMessageVisibility" => {
             ("ChangeMessageVisibility", json!({ "QueueUrl": url, "ReceiptHandle": NAME, "VisibilityTimeout": 0 }))
@@ -371,4 +372,15 @@ fn receive(action: &'static str, url: &str) -> Probe {
 /// 32 hex digits that no other call has.
 fn unique() -> String {
     crate::invocation::random_id()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_domain::id::SecretName;
+
+    #[test]
+    fn no_user_can_set_the_secret_of_a_self_check() {
+        assert!(SecretName::new(SECRET).is_err());
+    }
 }

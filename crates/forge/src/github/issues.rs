@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 
-use super::{GitHub, client::RetryPolicy};
-use crate::{Actor, Error, Listing, Time};
+use super::{GitHub, client::RetryPolicy, comments::CommentResponse, pages};
+use crate::{Actor, Comment, Error, Listing, Time};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issue {
@@ -34,6 +34,34 @@ pub enum IssueChangeKind {
     Unlabeled { label: String },
     Closed,
     Reopened,
+}
+
+/// A new or edited comment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedComment {
+    /// The number of its issue; `None` for a comment on a pull request.
+    pub issue: Option<u64>,
+    pub updated_at: Time,
+    pub comment: Comment,
+}
+
+#[derive(Deserialize)]
+struct ChangedCommentResponse {
+    #[serde(flatten)]
+    comment: CommentResponse,
+    updated_at: Time,
+    html_url: String,
+}
+
+impl From<ChangedCommentResponse> for ChangedComment {
+    fn from(answer: ChangedCommentResponse) -> Self {
+        // `https://github.com/OWNER/NAME/issues/12#issuecomment-345`, or `pull` in place of `issues`.
+        let path = answer.html_url.split('#').next().unwrap_or_default();
+        let mut parts = path.rsplit('/');
+        let (number, kind) = (parts.next().and_then(|number| number.parse().ok()), parts.next());
+        let issue = number.filter(|_| kind == Some("issues"));
+        Self { issue, updated_at: answer.updated_at, comment: answer.comment.into() }
+    }
 }
 
 #[derive(Deserialize)]
@@ -120,6 +148,17 @@ impl GitHub {
         address.query_pairs_mut().extend_pairs(filter);
         let entries: Vec<Entry> = self.client.get(address, full_name, RetryPolicy::Retry).await?;
         Ok(entries.into_iter().filter(|entry| entry.pull_request.is_none()).map(|entry| entry.number).collect())
+    }
+
+    /// Comments that changed since then, the oldest change first, at most 100. `truncated`: there are more.
+    /// Source: `GET /repos/{owner}/{repo}/issues/comments`.
+    pub async fn changed_comments(&self, full_name: &str, since: &str) -> Result<Listing<ChangedComment>, Error> {
+        let mut address = self.url(full_name, &["issues", "comments"])?;
+        let filter = [("sort", "updated"), ("direction", "asc"), ("since", since), ("per_page", pages::PER_PAGE)];
+        address.query_pairs_mut().extend_pairs(filter);
+        let subject = format!("the comments of {full_name}");
+        let (items, truncated): (Vec<ChangedCommentResponse>, _) = self.client.get_page(&address, &subject).await?;
+        Ok(Listing { items: items.into_iter().map(ChangedComment::from).collect(), truncated })
     }
 
     /// Creates a label that the repository lacks. Idempotent.

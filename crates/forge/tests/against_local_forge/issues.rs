@@ -1,6 +1,7 @@
 //! Issues as tickets: their labels, state and changes.
 
 use crate::prelude::*;
+use crate::scripted_forge::{ok, script_forge};
 use crate::world::{TOKEN, World, call_api};
 use pullyard_forge::{Error, IssueChangeKind, IssueClient};
 
@@ -47,4 +48,31 @@ async fn comment_on_an_issue_is_found_again() {
     let comments = client.issue_comments(REPOSITORY, NUMBER).await.unwrap().items;
     assert_eq!(comments.len(), 1);
     assert_eq!(comments[0].body, "It failed.");
+}
+
+#[tokio::test]
+async fn changed_comments_are_listed_with_their_issue() {
+    let (_world, client) = with_issue().await;
+    client.create_comment(REPOSITORY, NUMBER, "/pullyard raise 20").await.unwrap();
+    let found = client.changed_comments(REPOSITORY, "2020-01-01T00:00:00.000Z").await.unwrap();
+    let [changed] = &found.items[..] else { panic!("{found:?}") };
+    assert_eq!((changed.issue, changed.comment.body.as_str()), (Some(NUMBER), "/pullyard raise 20"));
+    assert!(!found.truncated);
+    let later = client.changed_comments(REPOSITORY, "2990-01-01T00:00:00.000Z").await.unwrap();
+    assert_eq!(later.items, []);
+}
+
+#[tokio::test]
+async fn changed_comment_on_a_pull_request_has_no_issue() {
+    let time = "2026-11-20T12:04:01Z";
+    let comment = |kind: &str| {
+        let page = format!("https://github.com/acme/app/{kind}/7#issuecomment-3");
+        json!({ "id": 3, "body": "a", "user": null, "created_at": time, "updated_at": time, "html_url": page })
+    };
+    let (forge, scripted) = script_forge([ok(json!([comment("pull"), comment("issues")]))]).await;
+    let client = forge.into_issue_client().unwrap();
+    let found = client.changed_comments(REPOSITORY, "2026-11-20T12:00:00.000Z").await.unwrap().items;
+    assert_eq!(found.iter().map(|changed| changed.issue).collect::<Vec<_>>(), [None, Some(7)]);
+    let path = "/repos/acme/app/issues/comments?sort=updated&direction=asc&since=2026-11-20T12%3A00%3A00.000Z";
+    assert_eq!(scripted.requests(), [format!("GET {path}&per_page=100")]);
 }

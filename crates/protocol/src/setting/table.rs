@@ -48,7 +48,7 @@ pub const SETTINGS: &[Setting] = &[
 
     setting(Limits, "limits.wall_secs", Seconds, ("Time limit", "Time from the claim to the end. At the limit, the agent stops and the job fails.")),
     setting(Limits, "limits.stall_secs", Seconds, ("Inactivity limit", "The job fails after this time without a sign of life from the agent.")),
-    setting(Limits, "limits.cost_usd_micros", Usd, ("Cost limit", "Cost of one attempt: counted by the sandbox’s proxy, or without a sandbox as the agent reports it. Without a value, half of what the job reserved of its ticket’s limit.")),
+    setting(Limits, "limits.cost_usd_micros", Usd, ("Cost limit", "Cost of one attempt: counted by the sandbox’s proxy, or without a sandbox as the agent reports it. Without a value, half of what the job reserved of its ticket’s limit; a job without a ticket has no limit.")),
     setting(Limits, "limits.ticket_usd_micros", Usd, ("Limit of a ticket", "Money that all jobs of a ticket may use, with the reviews of its pull request; at least the reservation of a job. At the limit, no further job starts until a raise. Without a value, there is no limit.")),
     setting(Limits, "limits.ticket_jobs", Number("jobs"), ("Jobs of a ticket", "Jobs that a ticket may have, with the reviews of its pull request. At the limit, no further job starts until a raise. Without a value, there is no limit.")),
     setting(Limits, "analysis.cost_usd_micros", Usd, ("Cost of an analysis", "An analysis of pull requests and issues starts no agent that would exceed it. Its other items keep their summaries.")),

@@ -9,8 +9,9 @@ use crate::job::phases::Delivered;
 use crate::stop::Stop;
 use crate::{Error, Exit, RunJob};
 use pullyard_domain::failure::Failure;
-use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest};
+use pullyard_protocol::attempt::{Assignment, EventsRequest, FinishOutcome, FinishRequest};
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// Limit for the last artifacts. A cancelled job must stop and finish within a minute.
 const LAST_ARTIFACTS_TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,7 +28,7 @@ pub(super) struct Ending<'a> {
 }
 
 impl Ending<'_> {
-    /// A shutdown sends no finish: the next attempt continues.
+    /// A shutdown sends no finish, only the cost: the next attempt continues.
     /// Errors: the finish could not be delivered; it stays in the outbox.
     pub(super) async fn report(&self, result: Result<Delivered, Stop>) -> Result<Exit, Error> {
         let delivery = match result {
@@ -42,7 +43,8 @@ impl Ending<'_> {
                 return Ok(Exit::Finished);
             }
             Err(Stop::Order(Order::Shutdown)) => {
-                self.send_last(SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_ARTIFACTS_TIMEOUT, true).await;
+                let send = self.send_last(SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_ARTIFACTS_TIMEOUT, true);
+                tokio::join!(send, self.send_cost());
                 return Ok(Exit::Stopped);
             }
             Err(Stop::Order(_)) => return Ok(Exit::LeaseLost),
@@ -84,6 +86,19 @@ impl Ending<'_> {
                 self.attempt.orders.wait_at_least(Order::Shutdown).await;
                 self.send_last(SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_EVENTS_TIMEOUT, logs_loss).await
             } => {}
+        }
+    }
+
+    /// Without it, the attempt counts with its whole limit. In a heartbeat of its own, because an older control plane
+    /// refuses the field.
+    async fn send_cost(&self) {
+        let (_, Some(usd_micros)) = self.attempt.usage.report() else { return };
+        let (events, spent_usd_micros) = (Vec::new(), Some(usd_micros));
+        let request = EventsRequest { first_seq: 1, events, inputs: None, spent_usd_micros };
+        match timeout(SHUTDOWN_EVENTS_TIMEOUT, self.attempt.client.events(&request)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(error = %error, "cost not reported: {error}"),
+            Err(_) => tracing::warn!("cost not reported in time"),
         }
     }
 

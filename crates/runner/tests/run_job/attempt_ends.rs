@@ -106,6 +106,20 @@ async fn no_process_survives_any_stop_of_an_unresponsive_agent() {
     }
 }
 
+#[tokio::test]
+async fn stopped_runner_reports_the_cost_that_it_knows() {
+    let usage = r#"{"kind":"usage","turns":1,"cost_usd_micros":400000}"#;
+    let world = World::with_agent(&format!("echo '{usage}'; echo waiting; exec sleep 600")).await;
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    send_sigterm(&runner);
+    let ran = wait_for_exit(runner).await;
+    assert_eq!((ran.code, world.api.finishes().len()), (Some(143), 0), "{}", ran.log);
+    let batches = world.api.calls("events").into_iter();
+    let costs: Vec<_> = batches.filter_map(|call| call.body["spent_usd_micros"].as_u64()).collect();
+    assert_eq!(costs, [400_000]);
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn no_process_of_a_check_survives_without_a_namespace() {

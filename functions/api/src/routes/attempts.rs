@@ -178,7 +178,8 @@ pub(crate) async fn events(
     StrictJson(batch): StrictJson<EventsRequest, { strict::MAX_BATCH_BYTES }>,
 ) -> Result<Json<EventsAnswer>, Problem> {
     check_batch(&batch)?;
-    let answer = control::record_events(&ctx, &fence, (batch.first_seq, &batch.events), batch.inputs).await?;
+    let counts = control::BatchCounts { inputs: batch.inputs, spent_usd_micros: batch.spent_usd_micros };
+    let answer = control::record_events(&ctx, &fence, (batch.first_seq, &batch.events), counts).await?;
     let send_every_ms = u64::try_from(answer.send_every.as_millis()).unwrap_or(u64::MAX);
     Ok(Json(EventsAnswer {
         next_seq: answer.next_seq,

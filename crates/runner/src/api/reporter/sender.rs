@@ -102,8 +102,12 @@ impl EventSender {
     }
 
     async fn deliver(&mut self, events: Vec<Event>, mut aged_at: Instant) -> ControlFlow<()> {
-        let mut request =
-            EventsRequest { first_seq: self.next_seq, events, inputs: self.handlers.input_counts.read_count() };
+        let mut request = EventsRequest {
+            first_seq: self.next_seq,
+            events,
+            inputs: self.handlers.input_counts.read_count(),
+            spent_usd_micros: None,
+        };
         let mut back_off = BackOff::new();
         loop {
             match self.client.events(&request).await {
@@ -200,9 +204,15 @@ mod tests {
     fn batch(first: u64, count: u64) -> EventsRequest {
         let event = |seq| Event {
             seq,
-            ..refusal_note(&EventsRequest { first_seq: seq, events: vec![], inputs: None }).remove(0)
+            ..refusal_note(&EventsRequest { first_seq: seq, events: vec![], inputs: None, spent_usd_micros: None })
+                .remove(0)
         };
-        EventsRequest { first_seq: first, events: (first..first + count).map(event).collect(), inputs: None }
+        EventsRequest {
+            first_seq: first,
+            events: (first..first + count).map(event).collect(),
+            inputs: None,
+            spent_usd_micros: None,
+        }
     }
 
     fn sender(heartbeat: Duration) -> EventSender {
