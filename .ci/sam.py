@@ -185,12 +185,28 @@ program = program[:1 << 20]
 for path in checkout.glob(".aws-sam/build/Functions/*/bootstrap"):
     path.write_bytes(program)
 
-# prod deploys nothing before a person confirms; a second deployment without changes succeeds without a question.
+# prod deploys nothing before a person confirms.
 prod = configured("prod")
 run("deploy", "--config-env", "prod", answers="n\n")
 check("a refused change set", describe(prod[0])["StackStatus"], "REVIEW_IN_PROGRESS")
-run("deploy", "--config-env", "prod", answers="y\n")
+
+# A first deployment that fails at a nested stack after the one with the table: it leaves nothing, preflight names the reason,
+# and the same command succeeds when the cause is gone. As CI types it, without a terminal.
+CI = ("deploy", "--config-env", "prod", "--no-confirm-changeset")
+taken = {"logGroupName": f"/aws/vendedlogs/pullyard/{prod[0]}/access"}
+client("logs").create_log_group(**taken)
+run(*CI, code=1)
+check("the failed stack", describe(prod[0]), None)
+check("the tables", client("dynamodb").list_tables()["TableNames"], [dev[0]])
+why = subprocess.run([checkout / "infra/preflight", "--why", "--env", "prod"], capture_output=True, text=True)
+reason = ("FAIL   why          Doors > AccessLogs (AWS::Logs::LogGroup) could not be created: Resource of type "
+          f"'AWS::Logs::LogGroup' with identifier '{taken['logGroupName']}' already exists.")
+check("the reason of the failure", reason if reason in why.stdout else why.stdout + why.stderr, reason)
+client("logs").delete_log_group(**taken)
+run(*CI, "--role-arn", "arn:aws:iam::000000000000:role/deployer")
 check_stack(*prod)
+
+# A second deployment without changes succeeds without a question.
 check("a second deployment", "No changes to deploy" in run("deploy", "--config-env", "prod"), True)
 
 # `sam deploy --guided` asks for every parameter. A user who accepts its defaults deploys what preflight and an editor wrote.
@@ -226,4 +242,18 @@ for name, sentence, *more in REFUSALS:
     output = run("deploy", "--config-env", "dev", "--template-file", template, "--stack-name", name, *more, code=1)
     check(f"the reason why {name} is refused", sentence if sentence in plain(output) else output[-3000:], sentence)
     check(f"the stack {name}", (describe(name) or {}).get("StackStatus"), None)
-print(f"sam: three stacks, two updates, {len(REFUSALS)} refusals")
+
+# `sam sync` would change functions past CloudFormation.
+check("sam sync", "Template file not found" in run("sync", "--config-env", "dev", code=1), True)
+
+# A deletion deletes the templates and programs of its stack only, though its folder's name begins the other's. The later
+# stacks are dev's packages.
+bucket = next(one["Name"] for one in client("s3").list_buckets()["Buckets"] if one["Name"].startswith("aws-sam-cli-managed-default"))
+pages = lambda: client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket)
+uploaded = lambda: {one["Key"] for page in pages() for one in page.get("Contents", [])}
+own = f"{prod[0]}/"
+before = uploaded()
+check("the folders of stacks", {one.split("/")[0] for one in before}, {dev[0], prod[0], "acme"})
+run("delete", "--config-env", "prod", "--no-prompts", "--region", "us-east-1")
+check("what the deletion of prod left", uploaded(), {one for one in before if not one.startswith(own)})
+print(f"sam: three stacks, two updates, {len(REFUSALS)} refusals, a failure, a deletion")

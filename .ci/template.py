@@ -37,7 +37,39 @@ UNUSED_CALLS = re.compile(
     "lambda:Put(FunctionScaling|RuntimeManagement)|LogStream|LogEvents|DataProtection|IndexPolicy|BearerToken|"
     "DeletionProtection|logs:DeleteResourcePolicy|RegionsFromReplication|s3:(Put|Delete|Create|Update).*("
     "Abac|Accelerate|Acl|Analytics|CORS|Cors|Encryption$|Inventory|Lifecycle$|Logging|MetadataTable|Metadata|Metrics|"
-    "Notification|ObjectLock|Replication|Tiering|Website)|s3:ListTags")
+    "Notification|ObjectLock|Replication|Tiering|Website)")
+
+# (call, ARN, whether infra/deploy-policy.json of a stack `py` allows it).
+GRANTS = [
+    ("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:eu-west-1:1:secret:py/key-AbCdEf", True),
+    ("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:eu-west-1:1:secret:py/user/github-AbCdEf", False),
+    ("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:eu-west-1:1:secret:py-dev/job/model-AbCdEf", False),
+    ("secretsmanager:DeleteSecret", "arn:aws:secretsmanager:eu-west-1:1:secret:py/user/github-AbCdEf", True),
+    ("secretsmanager:DeleteSecret", "arn:aws:secretsmanager:eu-west-1:1:secret:py/other-AbCdEf", False),
+    ("secretsmanager:DescribeSecret", "arn:aws:secretsmanager:eu-west-1:1:secret:py/job/model-AbCdEf", True),
+    ("ecs:CreateCluster", "arn:aws:ecs:eu-west-1:1:cluster/py", True),
+    ("ecs:DeleteCluster", "arn:aws:ecs:eu-west-1:1:cluster/other", False),
+    ("ecs:RegisterTaskDefinition", "arn:aws:ecs:eu-west-1:1:task-definition/py-small:1", True),
+    ("cloudwatch:PutMetricAlarm", "arn:aws:cloudwatch:eu-west-1:1:alarm:py-api-5xx", True),
+    ("cloudwatch:DeleteAlarms", "arn:aws:cloudwatch:eu-west-1:1:alarm:other", False),
+    ("cloudwatch:PutDashboard", "arn:aws:cloudwatch::1:dashboard/py", True),
+    ("cloudwatch:DeleteDashboards", "arn:aws:cloudwatch::1:dashboard/other", False),
+    # These have no ARN, so that only `*` allows them.
+    ("sns:Unsubscribe", "*", True), ("ecs:DeregisterTaskDefinition", "*", True), ("cloudwatch:DescribeAlarms", "*", True),
+    ("logs:DescribeIndexPolicies", "*", True),
+    # preflight: the role of a session, and the events of a refused change set.
+    ("iam:GetRole", "arn:aws:iam::1:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_deploy_1", True),
+    ("iam:GetRole", "arn:aws:iam::1:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS", True),
+    ("cloudformation:ListChangeSets", "arn:aws:cloudformation:eu-west-1:1:stack/py/1", True),
+    ("cloudformation:DescribeEvents", "arn:aws:cloudformation:eu-west-1:1:changeSet/samcli-deploy1/1", True),
+    ("lambda:InvokeFunction", "arn:aws:lambda:eu-west-1:1:function:py-api", True),
+    ("lambda:InvokeFunction", "arn:aws:lambda:eu-west-1:1:function:other", False),
+]
+# Calls that amount to more than the stack without this key of a condition.
+CONDITIONS = {"iam:CreateServiceLinkedRole": "iam:AWSServiceName", "iam:PassRole": "iam:PassedToService"}
+
+# Named resources that may be replaced: type -> reason.
+REPLACEABLE = {"ECS::TaskDefinition": "a further revision of the same family"}
 
 CONTAINER = "ContainerDefinitions.0."
 PRIVATE = dict.fromkeys(["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"], True)
@@ -103,6 +135,8 @@ RULES = [
     ("ApiGatewayV2::Stage", "AccessLogSettings.DestinationArn", PRESENT),
     ("ApiGatewayV2::Stage", "DefaultRouteSettings.ThrottlingRateLimit", {"Ref": "RequestsPerSecond"}),
     ("ApiGatewayV2::DomainName", "DomainNameConfigurations.0.SecurityPolicy", "TLS_1_2"),
+    # An update sets it before Doors maps the name, so a moving stack has it open.
+    ("ApiGatewayV2::Api", "DisableExecuteApiEndpoint", {"Fn::If": ["Closed", True, False]}),
     ("SNS::Topic", "KmsMasterKeyId", OWN_KEY),
     ("CloudWatch::Alarm", "AlarmActions", [{"Ref": "AlarmTopic"}]),
     ("CloudWatch::Alarm", "OKActions", [{"Ref": "AlarmTopic"}]),
@@ -160,10 +194,23 @@ def missing_permissions(templates):
         for action in sorted(needed):
             if not UNUSED_CALLS.search(action) and not any(fnmatch.fnmatch(action.lower(), one.lower()) for one in allowed):
                 yield f"infra/deploy-policy.json: {kind} needs {action}"
-    # IAM's limit for a role, without white space.
-    size = len("".join(pathlib.Path("infra/deploy-policy.json").read_text().split()))
+    # IAM's limit for a role, without white space, with the longest name of a stack.
+    size = len("".join(pathlib.Path("infra/deploy-policy.json").read_text().split()).replace("NAME", "x" * 25))
     if size > 10_240:
         yield f"infra/deploy-policy.json has {size} characters, more than an inline policy of a role may have"
+
+
+def wrong_grants():
+    """Calls that infra/deploy-policy.json allows for too many resources, or for too few."""
+    statements = json.loads(pathlib.Path("infra/deploy-policy.json").read_text().replace("NAME", "py"))["Statement"]
+    for call, arn, expected in GRANTS:
+        allowed = any(fnmatch.fnmatchcase(call, action) and fnmatch.fnmatchcase(arn, resource)
+                      for one in statements for action in one["Action"] for resource in one["Resource"])
+        if allowed != expected:
+            yield f"infra/deploy-policy.json must {'allow' if expected else 'not allow'} {call} on {arn}"
+    for call, key in CONDITIONS.items():
+        if not all(one.get("Condition", {}).get("StringEquals", {}).get(key) for one in statements if call in one["Action"]):
+            yield f"infra/deploy-policy.json: {call} needs the condition {key}"
 
 
 def value_at(resource, path):
@@ -214,6 +261,10 @@ def misfits(templates):
         one = commands.get("global", {}).get("parameters", {}) if isinstance(commands, dict) else {}
         if one.get("s3_prefix") != one.get("stack_name"):
             yield f"samconfig.toml: {environment} has another s3_prefix than stack_name"
+        tags = commands.get("deploy", {}).get("parameters", {}).get("tags", "") if isinstance(commands, dict) else ""
+        given = re.search(r"RuntimeTags=(\S+)", one.get("parameter_overrides", ""))
+        if isinstance(commands, dict) and tags.split() != (given[1] if given else listed["RuntimeTags"]).split(","):
+            yield f"samconfig.toml: {environment} has other tags than RuntimeTags"
     for stack in (name for name, one in root.items() if one["Type"] == "AWS::CloudFormation::Stack"):
         given, taken = root[stack]["Properties"]["Parameters"], part_of(stack)["Parameters"]
         if given.keys() != taken.keys():
@@ -231,6 +282,96 @@ def misfits(templates):
                     yield f"infra/template.yaml: {source} has no output {output}"
 
 
+class Replacements:
+    """Which parameters of the root template, when they change, replace a resource."""
+
+    def __init__(self, templates):
+        self.templates, self.known = templates, {}
+        # A change of these is refused by AWS and documented.
+        self.constant = {name for name, one in templates["template"]["Parameters"].items() if "cannot change" in one["Description"]}
+
+    def create_only(self, part, name):
+        """The values of the properties that a resource gets at its creation only, by their path."""
+        resource = self.templates[part]["Resources"][name]
+        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource["Type"]).schema
+        paths = [one.removeprefix("/properties/").replace("/", ".") for one in schema.get("createOnlyProperties", [])]
+        # A path may lead through each element of a list, or into a condition; then all of the property counts.
+        found = {path: value_at(resource, path) if path.isidentifier() else value_at(resource, path.split(".")[0]) for path in paths}
+        return {path: value for path, value in found.items() if value is not ABSENT}
+
+    def of_name(self, part, name):
+        if (part, name) in self.known:
+            return self.known[part, name]
+        template, found = self.templates[part], set()
+        self.known[part, name] = found
+        if name in template.get("Parameters", {}):
+            root = self.templates["template"]["Resources"].values()
+            given = next((one["Properties"]["Parameters"].get(name) for one in root
+                          if one["Properties"].get("TemplateURL") == f"{part}.yaml"), None)
+            found |= {name} - self.constant if part == "template" else self.of_value("template", given)
+        elif template["Resources"].get(name, {}).get("Type", "AWS::CloudFormation::Stack") != "AWS::CloudFormation::Stack":
+            found |= self.of_value(part, list(self.create_only(part, name).values()))
+        return found
+
+    def of_value(self, part, value):
+        if isinstance(value, list):
+            return set().union(*(self.of_value(part, one) for one in value))
+        if not isinstance(value, dict):
+            return set()
+        found = set()
+        for key, one in value.items():
+            if key in ("Ref", "Fn::GetAtt"):
+                path = one.split(".") if isinstance(one, str) else one
+                resource = self.templates[part]["Resources"].get(path[0], {})
+                if path[1:] and resource.get("Type") == "AWS::CloudFormation::Stack":
+                    nested = resource["Properties"]["TemplateURL"].removesuffix(".yaml")
+                    output = ".".join(path[1:]).removeprefix("Outputs.")
+                    found |= self.of_value(nested, self.templates[nested]["Outputs"][output]["Value"])
+                else:
+                    found |= self.of_name(part, path[0])
+            elif key == "Fn::Sub":
+                text, values = one if isinstance(one, list) else (one, {})
+                names = {name for name in re.findall(r"\$\{([\w.]+)\}", text) if name not in values}
+                found |= self.of_value(part, [{"Fn::GetAtt": name} for name in names] + list(values.values()))
+            elif key in ("Fn::If", "Condition"):
+                name = one[0] if key == "Fn::If" else one
+                found |= self.of_value(part, self.templates[part]["Conditions"][name])
+                found |= self.of_value(part, one[1:]) if key == "Fn::If" else set()
+            else:
+                found |= self.of_value(part, one)
+        return found
+
+
+def stuck_updates(templates):
+    """Named resources that an update would have to replace: CloudFormation creates the new one first, under a name that the
+    old one still has."""
+    replacements, used = Replacements(templates), set()
+    for part, template in templates.items():
+        for name, resource in template["Resources"].items():
+            values = replacements.create_only(part, name)
+            names = [path for path in values if re.search("(Name|^Family)$", path)]
+            renamed = replacements.of_value(part, [values[path] for path in names])
+            stuck = {path: sorted(replacements.of_value(part, value) - renamed) for path, value in values.items()}
+            stuck = {path: parameters for path, parameters in stuck.items() if parameters}
+            kind = resource["Type"].removeprefix("AWS::")
+            if names and stuck and kind in REPLACEABLE:
+                used.add(kind)
+            elif names and stuck:
+                yield f"infra/{part}.yaml: {name} has a fixed name, and is replaced when a parameter changes: {stuck}"
+    for kind in REPLACEABLE.keys() - used:
+        yield f".ci/template.py: no {kind} needs its row in REPLACEABLE"
+
+
+def overlooked_updates(templates):
+    """Whether the rule misses the budget that earlier templates had: its address could never change."""
+    watch, email = templates["watch"], [{"Subscribers": [{"Address": {"Ref": "AlarmEmail"}}]}]
+    budget = {"Type": "AWS::Budgets::Budget", "Properties": {
+        "Budget": {"BudgetName": {"Ref": "Deployment"}}, "NotificationsWithSubscribers": email}}
+    former = {**templates, "watch": {**watch, "Resources": {**watch["Resources"], "Budget": budget}}}
+    if not any("Budget has a fixed name" in one and "AlarmEmail" in one for one in stuck_updates(former)):
+        yield ".ci/template.py: stuck_updates misses a budget with AlarmEmail"
+
+
 # (failed and completed jobs of a day, whether most jobs fail). None: the function published no data point.
 DAYS = [
     (None, None, False), (None, 3, False), (2, None, False), (2, 1, False), (3, 4, False), (10, 400, False),
@@ -245,10 +386,13 @@ def misjudged_days(templates):
     functions = {"IF": lambda condition, one, other: one if condition else other,
                  "FILL": lambda value, default: default if value is None else value}
     for failed, completed, expected in DAYS:
-        # Without a data point of `failed` the expression has none, and TreatMissingData decides.
-        value = None if failed is None else eval(expression, functions | {"failed": failed, "completed": completed})
-        rings = alarm["TreatMissingData"] == "breaching" if value is None else value >= alarm["Threshold"]
-        if rings != expected:
+        try:
+            value = eval(expression, functions | {"failed": failed, "completed": completed})
+        except TypeError:
+            # A missing point outside of FILL.
+            value = None
+        # CloudWatch skips a day without a data point and judges an earlier day, whatever TreatMissingData is.
+        if value is None or (value >= alarm["Threshold"]) != expected:
             yield f"infra/watch.yaml: MostJobsFailedAlarm is wrong on a day with {failed} failed and {completed} completed jobs"
 
 
@@ -267,8 +411,8 @@ def lint_scripts():
 
 
 templates = {part: expanded(load(part), "s3://packaged/functions.zip") for part in PARTS}
-findings = [*lint(templates, pathlib.Path(sys.argv[1])), *stale_regions(templates), *missing_permissions(templates), *break_rules(templates),
-            *misfits(templates), *misjudged_days(templates), *lint_scripts()]
+findings = [*lint(templates, pathlib.Path(sys.argv[1])), *stale_regions(templates), *missing_permissions(templates), *wrong_grants(),
+            *break_rules(templates), *misfits(templates), *stuck_updates(templates), *overlooked_updates(templates), *misjudged_days(templates), *lint_scripts()]
 print("\n".join(findings))
 if findings:
     sys.exit(f"{len(findings)} findings in infra and .ci")

@@ -151,6 +151,9 @@ async fn refused_analysis_says_why() {
     story.set_agent_command(&["./worker.py"]).await;
     let missing = "an analysis has no checkout, so it cannot run `./worker.py`";
     user.run(&["analyses", "run"]).await.assert_exit(2, missing);
+    let request = RequestAnalysis { what: None, ..request };
+    let fault = story.api.request_analysis(&request, None).await.unwrap_err();
+    assert_eq!((fault.code(), fault.to_string().contains(missing)), (Some("invalid"), true), "{fault}");
     story.set_agent_command(&["sh", "-c", SCRIPT]).await;
     story.update_settings(|settings| settings.held_by = Some("ann".into())).await;
     user.run(&["analyses", "run"]).await.assert_exit(3, "(project_held)");

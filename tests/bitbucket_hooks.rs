@@ -327,3 +327,28 @@ async fn delivery_with_an_unknown_former_name_deletes_no_repository() {
     world.check("repo:deleted", &body, "noted").await;
     assert!(world.is_gone().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn raise_comment_needs_write_permission_and_raises_once() {
+    let world = World::new().await;
+    let raises = async || world.story.list_raises(&world.story.project, "SHOP-1").await;
+    let stranger = world.list_comments(BEN_TOKEN, "/pullyard raise 20").await;
+    world.check(COMMENT_CREATED, &stranger, "author_not_permitted").await;
+    assert_eq!(raises().await, [0_u64; 0]);
+    let comment = world.list_comments(ANN_TOKEN, "/pullyard raise 20").await;
+    world.check(COMMENT_CREATED, &comment, "limit_raised").await;
+    world.check(COMMENT_CREATED, &comment, "repeat").await;
+    // A poll finds the comment that no webhook delivered, and not the others again.
+    world.list_comments(ANN_TOKEN, "/pullyard raise 10").await;
+    world.enable_polling().await;
+    for _ in 0..2 {
+        world.poll().await;
+    }
+    assert_eq!(raises().await, [20, 10]);
+    let comments = world.call_pull(ANN_TOKEN, Method::GET, "/comments", Value::Null).await;
+    let texts =
+        comments["values"].as_array().unwrap().iter().map(|comment| comment["content"]["raw"].as_str().unwrap());
+    let replies: Vec<_> = texts.filter(|text| text.contains(" raised the limit of SHOP-1 to ")).collect();
+    assert_eq!(replies.len(), 2, "{comments}");
+    assert!(replies.iter().any(|text| text.starts_with("ann raised the limit of SHOP-1 to $70.00")), "{replies:?}");
+}

@@ -9,9 +9,6 @@ use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::sync::PoisonError;
 
-pub(crate) const FUNCTIONS: [&str; 8] =
-    ["webhook", "tickets", "api", "pages", "dispatcher", "tasks", "effects", "sweeper"];
-
 /// The environment variable with the file that every story appends its calls to. Optional.
 const FILE: &str = "PULLYARD_CALLS";
 

@@ -448,7 +448,20 @@ fn parameters_that_break_running_tasks_need_a_hold() {
     }
     assert!(page.contains("\n## Changes that interrupt jobs\n"));
     let archive = include_str!("../infra/releases/aws.md");
-    assert!(archive.contains("For the other architecture, `pullyard hold --all` first"));
+    assert!(archive.contains("For the other architecture, `pullyard hold --all --reason "));
+}
+
+/// An update can end the protection, so a check before it finds nothing.
+#[test]
+fn tables_protection_is_checked_after_the_deployment() {
+    for (page, start) in [
+        (include_str!("../infra/README.md"), "## Update and roll back"),
+        (include_str!("../infra/releases/aws.md"), "To update"),
+    ] {
+        let (_, update) = page.split_once(start).unwrap();
+        let deployment = update.find("sam deploy --config-file").unwrap();
+        assert!(update[deployment..].contains("infra/preflight --only table"), "{update}");
+    }
 }
 
 #[test]

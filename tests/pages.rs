@@ -3,6 +3,7 @@
 mod access;
 mod actions;
 mod agent_reviews;
+mod analyses;
 mod artifacts;
 mod assets;
 mod charts;

@@ -1,7 +1,6 @@
 //! Names that most tests of the system use.
 
 pub(crate) use crate::artifacts::store_artifact;
-pub(crate) use crate::calls::FUNCTIONS;
 pub(crate) use crate::cli::User;
 pub(crate) use crate::cli::{body, short};
 pub(crate) use crate::story::{
@@ -39,6 +38,7 @@ pub(crate) use pullyard_domain::time::Timestamp;
 pub(crate) use pullyard_emulator::ecs::RunTaskOutcome;
 pub(crate) use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 pub(crate) use pullyard_entry::Context;
+pub(crate) use pullyard_entry::permissions::FUNCTIONS;
 pub(crate) use pullyard_fake_forge::TestForge as _;
 pub(crate) use pullyard_fake_forge::{CallFilter, DeliveryFault, Fault};
 pub(crate) use pullyard_local::LocalSystem;

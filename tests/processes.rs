@@ -13,6 +13,7 @@ use crate::functions::{Target, check_all, setup};
 use crate::prelude::*;
 use crate::webhooks::World;
 use nix::sys::signal::kill;
+use pullyard_domain::self_check::{RoleReport, SELF_CHECK};
 use tls::Tls;
 
 fn program() -> Vec<String> {
@@ -68,6 +69,21 @@ async fn every_event_has_its_expected_result_in_processes_over_tls() {
     story.shut_down().await;
 }
 
+/// Invokes the self-check of each function, which leaves nothing but an empty object.
+async fn check_roles(story: &Story) {
+    let event: Value = serde_json::from_str(SELF_CHECK).unwrap();
+    for function in FUNCTIONS {
+        let answer = story.function_runtime(function).invoke(&event).await.answer.unwrap();
+        let report: RoleReport = serde_json::from_value(answer).unwrap();
+        assert_eq!((report.denied, report.unanswered), (Vec::new(), Vec::new()), "{function}");
+        assert!(report.function == function && report.calls > 2, "{function} made {} calls", report.calls);
+    }
+    story.wait_for_empty_queues().await;
+    let secrets = story.api.secrets(None).await.unwrap();
+    assert!(!serde_json::to_string(&secrets).unwrap().contains("self-check"), "{secrets:?}");
+    assert_eq!(story.api.dead_letters(None).await.unwrap().letters.len(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ticket_becomes_a_pull_request_through_function_processes() {
     let story = Story::start_with(Setup { functions: processes(Vec::new()), ..Setup::default() }).await;
@@ -75,6 +91,7 @@ async fn ticket_becomes_a_pull_request_through_function_processes() {
     let ended = story.wait_for_end(&job).await;
     assert_eq!(ended.status, JobStatus::Completed, "{ended:?}");
     assert_eq!(story.branches().await.len(), 1);
+    check_roles(&story).await;
     assert_eq!(warnings(story.folder()), Vec::<String>::new());
     story.shut_down().await;
 }

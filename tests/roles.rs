@@ -1,6 +1,6 @@
 //! Tests least privilege: the AWS calls of the functions equal the list, and the list equals their IAM roles.
 //!
-//! Every test compares its calls with the list (`roles/aws_calls.rs`, and `roles/items.rs` for table items).
+//! Every test compares its calls with the list, `crates/entry/src/permissions.rs`.
 //! `.ci/roles` verifies with the calls of all tests that every row is used. The list also generates
 //! `docs/reference/roles.md`.
 
@@ -10,15 +10,17 @@ mod deployment;
 mod items;
 mod page;
 mod policy;
+mod self_check;
 pub(crate) mod template;
 
 use crate::calls::{self, AllowedCalls, Calls, UsedPermission};
 use crate::pages::Browser;
 use crate::prelude::*;
 use crate::webhooks::World;
-use aws_calls::{CALLS, EXTRA_ACTIONS, EXTRA_OF_ALL, KMS_ACTIONS, Resource, SERVICE_ROLE_ACTIONS};
+use aws_calls::{EXTRA_ACTIONS, EXTRA_OF_ALL, KMS_ACTIONS, SERVICE_ROLE_ACTIONS};
 use deployment::{Deployment, KMS_KEY_ARN};
 use policy::{Effect, Request, Statement, matches_pattern};
+use pullyard_entry::permissions::{CALLS, Resource};
 use pullyard_testkit::observe::{Call, Service};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -36,11 +38,13 @@ pub(crate) fn refusal(used: &UsedPermission) -> Option<String> {
     let is_listed = |resource: Resource| {
         CALLS.iter().any(|(of, does, on, _)| *of == function && *does == action && *on == resource)
     };
-    let reason = match Resource::of_call(used) {
-        None => "`Resource` in tests/roles/aws_calls.rs has no variant for this resource, so it is nothing of ours"
-            .to_owned(),
+    let reason = match aws_calls::resource_of_call(used) {
+        None => {
+            "`Resource` in crates/entry/src/permissions.rs has no variant for this resource, so it is nothing of ours"
+                .to_owned()
+        }
         Some(resource) if !is_listed(resource) => format!(
-            "no row of tests/roles/aws_calls.rs allows this on `{resource:?}`; add one with its reason, and its \
+            "no row of crates/entry/src/permissions.rs allows this on `{resource:?}`; add one with its reason, and its \
              statement in infra/functions.yaml"
         ),
         Some(_) => items::refusal(used)?,
@@ -100,12 +104,12 @@ fn refused_aws_call_fails_the_test_and_is_named() {
     let queue = json!({ "QueueUrl": "http://127.0.0.1:1/000000000000/dispatch", "MessageBody": "{}" });
     let secret = json!({ "SecretId": "somebody-elses" });
     for (service, operation, body, expected) in [
-        (Service::Sqs, "SendMessage", queue, ["sqs:SendMessage", "`Dispatch`", "tests/roles/aws_calls.rs"]),
+        (Service::Sqs, "SendMessage", queue, ["sqs:SendMessage", "`Dispatch`", "crates/entry/src/permissions.rs"]),
         (
             Service::DynamoDb,
             "PutItem",
             json!({ "TableName": "pullyard", "Item": item }),
-            ["dynamodb:PutItem", "`TOKEN#`", "tests/roles/items.rs"],
+            ["dynamodb:PutItem", "`TOKEN#`", "crates/entry/src/permissions/items.rs"],
         ),
         (
             Service::SecretsManager,
@@ -129,11 +133,11 @@ fn every_listed_aws_call_was_recorded() {
     let permissions = calls::read(&file);
     items::assert_all_recorded(&permissions);
     let line = |permission: &UsedPermission| {
-        Some((permission.function.clone(), permission.action.clone(), Resource::of_call(permission)?))
+        Some((permission.function.clone(), permission.action.clone(), aws_calls::resource_of_call(permission)?))
     };
     let recorded = permissions.iter().filter_map(line).collect::<BTreeSet<Line>>();
     let unused = listed_calls().difference(&recorded).map(|line| format!("{line:?}\n")).collect::<String>();
-    assert!(unused.is_empty(), "in tests/roles/aws_calls.rs but never called:\n{unused}");
+    assert!(unused.is_empty(), "in crates/entry/src/permissions.rs but never called:\n{unused}");
 }
 
 #[test]
@@ -146,7 +150,7 @@ fn each_role_allows_the_listed_calls_of_its_function() {
     let deployed = Deployment::read();
     let mut refused = Vec::new();
     for (function, action, target, _) in CALLS {
-        let (resources, cluster) = target.arns();
+        let (resources, cluster) = aws_calls::arns(*target);
         let key = items::example_allowed_key(function, action).filter(|_| *target == Resource::Table);
         let cluster = cluster.iter().map(|cluster| ("ecs:cluster", cluster.as_str()));
         let keys = key.iter().map(|key| (items::LEADING_KEYS, key.as_str()));
@@ -164,7 +168,7 @@ fn each_role_allows_the_listed_calls_of_its_function() {
 /// Whether a resource of a role is in the list or in its exceptions.
 fn is_listed(function: &str, action: &str, resource: &str) -> bool {
     let rows = CALLS.iter().filter(|(caller, does, ..)| *caller == function && *does == action);
-    let mut listed = rows.flat_map(|(_, _, target, _)| target.arns().0);
+    let mut listed = rows.flat_map(|(_, _, target, _)| aws_calls::arns(*target).0);
     let is_exact = |pattern: &str, resource: &str| {
         // A star, or a number of letters, is accepted only at the end, for names chosen by AWS, users or us.
         let stem = pattern.strip_suffix('*').unwrap_or(pattern.trim_end_matches('?'));

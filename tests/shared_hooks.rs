@@ -3,6 +3,7 @@
 
 use crate::functions::invoke;
 use crate::prelude::*;
+use crate::webhooks::raises::ann;
 use crate::webhooks::{ANN, SECRET, World, signature};
 use pullyard_domain::wakeup::QueuedReview;
 use pullyard_entry::config;
@@ -11,6 +12,7 @@ use pullyard_testkit::{Fault, Wire};
 
 const EVENT: &str = "pull_request_review";
 const HOOK: &str = "shared";
+const ISSUE: &str = "acme/app#1001";
 
 fn other_project() -> ProjectId {
     ProjectId::new("other").unwrap()
@@ -212,4 +214,56 @@ async fn relinked_review_of_another_project_names_no_job() {
     assert_eq!((other.code.as_str(), &other.job), ("event_ignored", &None), "{}", other.sentence);
     let next = world.send_review("other", 81, "submitted").await;
     assert_eq!(next.code, "held_until", "the hour of the pull request still counts: {}", next.sentence);
+}
+
+const COMMENT: &str = "issue_comment";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn raise_on_a_pull_request_reaches_only_its_project() {
+    let world = World::with_two_projects().await;
+    let comment = world.comment(5, "/pullyard raise 20", &ann());
+    for (hook, code) in [("other", "no_linked_ticket"), ("acme", "limit_raised"), ("acme", "repeat")] {
+        assert_eq!(world.send(hook, COMMENT, &comment).await.1["code"], code, "{hook}");
+    }
+    assert_eq!(world.send("other", COMMENT, &comment).await.1["code"], "no_linked_ticket");
+    assert_eq!(world.list_raises("APP-1").await, [20]);
+    assert_eq!(world.story.list_raises(&other_project(), "APP-1").await, [0_u64; 0]);
+    assert_eq!(world.list_comments(world.number).await.len(), 1, "one reply");
+    assert_eq!(world.ledger_codes(&other_project()).await, ["no_linked_ticket"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn raise_on_an_issue_reaches_each_project_with_its_ticket() {
+    let world = World::new().await;
+    let story = &world.story;
+    world.install_shared_hook().await;
+    world.connect_to_other_project("gh1").await;
+    let user = User::of(story);
+    user.ok(&["trackers", "add", "gh1", "--kind", "github_issues", "--project", "acme"]).await;
+    for project in ["acme", "other"] {
+        user.ok(&["trackers", "use", "gh1", "--project", project]).await;
+    }
+    story.call_forge(Method::POST, "/issues", json!({ "title": "Greet in German", "body": "" })).await;
+    let (issue, repository) = (json!({ "number": 1_001 }), json!({ "id": world.repository, "full_name": REPOSITORY }));
+    let labelled = json!({
+        "action": "labeled", "issue": issue, "label": { "name": "other" }, "repository": repository, "sender": ann(),
+    });
+    world.send(HOOK, "issues", &labelled).await;
+    let projects = [story.project.clone(), other_project()];
+    for project in &projects {
+        wait_until("the issue is read", async || {
+            story.api.ticket(project, &TicketKey::new(ISSUE).unwrap()).await.map_err(|error| error.to_string())
+        })
+        .await;
+    }
+    let mut comment = world.comment(5, "/pullyard raise 20", &ann());
+    comment["issue"] = issue;
+    assert_eq!(world.send(HOOK, COMMENT, &comment).await.1["code"], "limit_raised");
+    assert_eq!(world.send(HOOK, COMMENT, &comment).await.1["code"], "repeat");
+    for project in &projects {
+        assert_eq!(story.list_raises(project, ISSUE).await, [20], "{project}");
+        let codes = world.ledger_codes(project).await;
+        assert_eq!(codes.iter().filter(|code| *code == "limit_raised").count(), 1, "{project}: {codes:?}");
+    }
+    assert_eq!(world.list_comments(1_001).await.len(), 2, "a reply for each project");
 }

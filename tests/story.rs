@@ -353,6 +353,7 @@ impl Story {
             disk: Disk::default(),
             artifacts_bucket: "pullyard-artifacts".into(),
             kms_key: None,
+            tags: Default::default(),
             outbound_allow: AllowedRanges::loopback(),
             deployment: None,
             endpoints: Endpoints {

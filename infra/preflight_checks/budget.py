@@ -8,6 +8,7 @@ from typing import Any, Dict, Iterator, List, Optional
 from .command import AwsError
 from .context import Context
 from .report import FAIL, FIXED, OK, WARN, Finding
+from .retained import TAG, budget_name
 from .samconfig import BUDGET, LOCAL
 
 CHECK = "budget"
@@ -50,15 +51,15 @@ def check(context: Context) -> Iterator[Finding]:
     except AwsError as error:
         if not error.denied:
             raise
-        yield Finding(WARN, CHECK, "cannot check the budget: needs budgets:ViewBudget and budgets:ModifyBudget", BILLING)
+        yield Finding(WARN, CHECK, "cannot check the budget: needs budgets:ViewBudget, ModifyBudget and TagResource", BILLING)
 
 
 class Budget:
-    """The budget of one stack. Its name contains the region, because a name of a budget is unique in the account."""
+    """The budget of one stack."""
 
     def __init__(self, context: Context) -> None:
         self.context, self.aws = context, context.aws
-        self.name = f"{context.stack}-{context.aws.region}"
+        self.name = budget_name(context.aws, context.stack)
         self.ids = ["--account-id", self.aws.call("sts", "get-caller-identity")["Account"], "--budget-name", self.name]
 
     def apply(self, wanted: int, email: str) -> Iterator[Finding]:
@@ -90,6 +91,9 @@ class Budget:
     def without(self, budget: Optional[Dict[str, Any]]) -> Finding:
         if budget is None:
             return Finding(OK, CHECK, f"none, as {BUDGET}=0 says")
+        if not self.is_ours(budget):
+            return Finding(OK, CHECK, f"{BUDGET} is 0, and the budget {self.name} is not one of all costs a month: preflight leaves it "
+                           "unchanged")
         return Finding(WARN, CHECK, f"{BUDGET} is 0, and the budget {self.name} exists",
                        self.aws.command("budgets", "delete-budget", *self.ids))
 
@@ -110,13 +114,15 @@ class Budget:
 
     def foreign(self) -> Finding:
         return Finding(FAIL, CHECK, f"the budget {self.name} exists and is not one of all costs a month: preflight leaves it "
-                       "unchanged", f"remove {BUDGET} from {LOCAL.name}, or: {self.aws.command('budgets', 'delete-budget', *self.ids)}")
+                       "unchanged", f"remove {BUDGET} from {LOCAL.name}")
 
     def create(self, wanted: int, email: str) -> Finding:
         notified = [{"Notification": one, "Subscribers": [subscriber(email)]} for one in NOTIFICATIONS]
         try:
             self.aws.call("budgets", "create-budget", *self.ids[:2], "--budget", json.dumps(self.content(wanted)),
-                          "--notifications-with-subscribers", json.dumps(notified))
+                          "--notifications-with-subscribers", json.dumps(notified),
+                          # infra/remove deletes only a budget with this tag.
+                          "--resource-tags", json.dumps([{"Key": TAG, "Value": self.context.stack}]))
         except AwsError as error:
             if error.code != "DuplicateRecordException":
                 raise
@@ -132,7 +138,9 @@ class Budget:
         before = limit(budget)
         if before == wanted:
             return []
-        self.aws.call("budgets", "update-budget", *self.ids[:2], "--new-budget", json.dumps(self.content(wanted)))
+        # AWS replaces the whole budget, and sets its defaults for what is missing.
+        stored = {key: budget[key] for key in ("CostTypes", "TimePeriod") if key in budget}
+        self.aws.call("budgets", "update-budget", *self.ids[:2], "--new-budget", json.dumps({**stored, **self.content(wanted)}))
         return [f"{wanted} instead of {before:g} dollars a month"]
 
     def update_notifications(self, email: str) -> List[str]:

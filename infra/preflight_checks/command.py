@@ -15,6 +15,8 @@ EXPIRED = ["ExpiredToken", "ExpiredTokenException", "RequestExpired"]
 INVALID_KEYS = ["InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "AuthFailure"]
 # Names of services in IAM actions where the AWS CLI has another one.
 IAM_NAMES = {"service-quotas": "servicequotas"}
+# Operations that another action of IAM allows.
+IAM_ACTIONS = {"DescribeBudget": "ViewBudget", "CreateBudget": "ModifyBudget", "UpdateBudget": "ModifyBudget", "DeleteBudget": "ModifyBudget"}
 
 
 class Result(NamedTuple):
@@ -51,7 +53,7 @@ class AwsError(Exception):
         # SQS writes its codes in two forms.
         self.code = self.code.split(".")[-1]
         self.message = " ".join(message.split())[:300] or "no message"
-        self.action = f"{IAM_NAMES.get(service, service)}:{operation}"
+        self.action = f"{IAM_NAMES.get(service, service)}:{IAM_ACTIONS.get(operation, operation)}"
         super().__init__(self.message)
 
     @property
@@ -62,7 +64,7 @@ class AwsError(Exception):
         """A check without permission is a warning, since a deployment may have it. Other errors fail."""
         if self.denied:
             return Finding(WARN, check, f"cannot check {subject or check}: needs {self.action}")
-        if "nvalid choice" in self.message:
+        if re.search("nvalid choice|Unknown options", self.message):
             return Finding(WARN, check, f"cannot check {subject or check}: this AWS CLI is too old",
                            "pip install --upgrade awscli")
         return Finding(FAIL, check, self.message, self.fix(aws))

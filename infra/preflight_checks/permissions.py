@@ -61,14 +61,25 @@ def simulate(context: Context, principal: str, statement: Dict[str, Any]) -> Ite
                for key, values in statement.get("Condition", {}).get("StringEquals", {}).items()]
     more = ["--context-entries", *entries] if entries else []
     for start in range(0, len(actions), MAX_ACTIONS):
-        answer = context.aws.call(
-            "iam", "simulate-principal-policy", "--policy-source-arn", principal, "--action-names",
-            *actions[start:start + MAX_ACTIONS], "--resource-arns", statement["Resource"], *more, timeout=120)
-        for result in answer.get("EvaluationResults", []):
+        chosen = actions[start:start + MAX_ACTIONS]
+        for result in evaluate(context, principal, chosen, ["--resource-arns", statement["Resource"], *more]):
             # A condition on a tag or an address, which the simulation does not know, decides at the real call.
             if result["EvalDecision"] != "allowed" and not result.get("MissingContextValues"):
                 organisation = result.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations", True)
                 yield result["EvalActionName"], not organisation
+
+
+def evaluate(context: Context, principal: str, actions: List[str], more: List[str]) -> List[Dict[str, Any]]:
+    """IAM refuses actions of one service whose resources differ in form, such as apigateway:GET beside TagResource."""
+    try:
+        answer = context.aws.call("iam", "simulate-principal-policy", "--policy-source-arn", principal, "--action-names",
+                                  *actions, *more, timeout=120)
+    except AwsError as error:
+        if error.code != "InvalidInput" or len(actions) == 1:
+            raise
+        half = len(actions) // 2
+        return [one for part in (actions[:half], actions[half:]) for one in evaluate(context, principal, part, more)]
+    return answer.get("EvaluationResults", [])
 
 
 def check(context: Context) -> Iterator[Finding]:
@@ -80,14 +91,19 @@ def check(context: Context) -> Iterator[Finding]:
             raise
         principal = None
     if principal is None:
-        yield Finding(WARN, CHECK, f"not checked: IAM cannot simulate {identity['Arn']}",
-                      "compare its policies with infra/deploy-policy.json")
+        yield unknown(identity["Arn"])
         return
     denied: List[str] = []
     statements = load_policy(context, identity["Account"])
     # Most of each call is waiting.
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda one: list(simulate(context, principal or "", one)), statements))
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda one: list(simulate(context, principal or "", one)), statements))
+    except AwsError as error:
+        if error.code != "NoSuchEntity":
+            raise
+        yield unknown(f"{principal}, because no role has this ARN: reading the path of the role needs iam:GetRole")
+        return
     for statement, found in zip(statements, answers):
         for organisation in (False, True):
             names = [action for action, by_organisation in found if by_organisation == organisation]
@@ -96,6 +112,10 @@ def check(context: Context) -> Iterator[Finding]:
                 yield refused(context, statement, names, organisation)
     if not denied:
         yield Finding(OK, CHECK, f"{principal} may make the calls of a deployment")
+
+
+def unknown(subject: str) -> Finding:
+    return Finding(WARN, CHECK, f"not checked: IAM cannot simulate {subject}", "compare its policies with infra/deploy-policy.json")
 
 
 def refused(context: Context, statement: Dict[str, Any], names: List[str], organisation: bool) -> Finding:

@@ -10,7 +10,7 @@ from .samconfig import ROOT
 
 CHECK = "region"
 PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov", "us-iso": "aws-iso", "us-isob": "aws-iso-b", "us-isof": "aws-iso-f",
-              "eu-isoe": "aws-iso-e", "eusc": "aws-eusc"}
+              "eu-isoe": "aws-iso-e", "eusc-de": "aws-eusc"}
 
 
 # cfn-lint has no schemas of it.

@@ -1,14 +1,19 @@
-"""What a deleted stack leaves on purpose: its table, signing key, buckets, users' secrets, and mailboxes of runners."""
+"""What a deleted stack leaves on purpose: its table, signing key, buckets, users' secrets, mailboxes of runners, and the
+budget that preflight made."""
 
 import json
 import os
 import re
 import tempfile
-from typing import Callable, List, NamedTuple
+import time
+from typing import Callable, Dict, List, NamedTuple
 
 from .command import Aws, AwsError
+from .regions import partition
 
-# The tag that infra/data.yaml sets. Resources of older stacks have CloudFormation's own tag only.
+# SQS lists a deleted queue for up to a minute, and Secrets Manager describes a deleted secret for some seconds.
+PAUSE_SECS, PAUSES = 10, 12
+# The tag that infra/data.yaml and preflight set. Resources of older stacks have CloudFormation's own tag only.
 TAG = "pullyard:deployment"
 
 
@@ -17,6 +22,8 @@ class Kind(NamedTuple):
     name: str
     find: Callable[[Aws, str], List[str]]
     delete: Callable[[Aws, str], None]
+    # Whether a removal continues where this kind cannot be read.
+    optional: bool = False
 
 
 def missing(error: AwsError) -> bool:
@@ -34,8 +41,11 @@ def belongs(tags: List[dict], stack: str) -> bool:
 
 def tables(aws: Aws, stack: str) -> List[str]:
     try:
-        arn = aws.call("dynamodb", "describe-table", "--table-name", stack)["Table"].get("TableArn", "")
-        tags = aws.call("dynamodb", "list-tags-of-resource", "--resource-arn", arn).get("Tags", [])
+        table = aws.call("dynamodb", "describe-table", "--table-name", stack)["Table"]
+        # Its deletion ends anyway, and DynamoDB may refuse to list its tags.
+        if table.get("TableStatus") == "DELETING":
+            return [stack]
+        tags = aws.call("dynamodb", "list-tags-of-resource", "--resource-arn", table.get("TableArn", "")).get("Tags", [])
     except AwsError as error:
         if missing(error):
             return []
@@ -44,9 +54,11 @@ def tables(aws: Aws, stack: str) -> List[str]:
 
 
 def delete_table(aws: Aws, name: str) -> None:
-    aws.call("dynamodb", "update-table", "--table-name", name, "--no-deletion-protection-enabled")
-    aws.call("dynamodb", "wait", "table-exists", "--table-name", name, timeout=600)
-    aws.call("dynamodb", "delete-table", "--table-name", name)
+    # An earlier run may have been interrupted after its call.
+    if aws.call("dynamodb", "describe-table", "--table-name", name)["Table"].get("TableStatus") != "DELETING":
+        aws.call("dynamodb", "update-table", "--table-name", name, "--no-deletion-protection-enabled")
+        aws.call("dynamodb", "wait", "table-exists", "--table-name", name, timeout=600)
+        aws.call("dynamodb", "delete-table", "--table-name", name)
     aws.call("dynamodb", "wait", "table-not-exists", "--table-name", name, timeout=600)
 
 
@@ -120,11 +132,49 @@ def delete_mailbox(aws: Aws, url: str) -> None:
     aws.call("sqs", "delete-queue", "--queue-url", url)
 
 
+def budget_name(aws: Aws, stack: str) -> str:
+    """With the region, because a budget's name is unique in the account."""
+    return f"{stack}-{aws.region}"
+
+
+def account(aws: Aws) -> str:
+    return aws.call("sts", "get-caller-identity")["Account"]
+
+
+def budgets(aws: Aws, stack: str) -> List[str]:
+    # GovCloud has no budgets.
+    if (aws.region or "").startswith("us-gov-"):
+        return []
+    name, own = budget_name(aws, stack), account(aws)
+    try:
+        aws.call("budgets", "describe-budget", "--account-id", own, "--budget-name", name)
+        arn = f"arn:{partition(aws.region or '')}:budgets::{own}:budget/{name}"
+        tags = aws.call("budgets", "list-tags-for-resource", "--resource-arn", arn).get("ResourceTags", [])
+    except AwsError as error:
+        if missing(error):
+            return []
+        raise
+    return [name] if belongs(tags, stack) else []
+
+
+def delete_budget(aws: Aws, name: str) -> None:
+    aws.call("budgets", "delete-budget", "--account-id", account(aws), "--budget-name", name)
+
+
 # The table is last: while it exists, a new stack of the name fails, so that an interrupted removal is noticed.
 KINDS = [
+    Kind("budget of preflight", budgets, delete_budget, optional=True),
     Kind("mailboxes of runners", mailboxes, delete_mailbox),
     Kind("secrets of users", secrets, delete_secret),
     Kind("buckets, with all objects and versions", buckets, delete_bucket),
     Kind("signing key", keys, delete_secret),
     Kind("table, with all jobs and tickets", tables, delete_table),
 ]
+
+
+def wait_until_gone(aws: Aws, stack: str, deleted: Dict[Kind, List[str]], sleep: Callable[[float], None] = time.sleep) -> None:
+    """Waits while AWS still shows what was deleted, for two minutes at most."""
+    for _ in range(PAUSES):
+        if not any(set(kind.find(aws, stack)).intersection(names) for kind, names in deleted.items()):
+            return
+        sleep(PAUSE_SECS)

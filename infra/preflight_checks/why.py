@@ -23,6 +23,8 @@ FIXES = [
     ("deletion protection|DeletionProtection", "infra/preflight --only table"),
 ]
 MAX_STACKS = 50
+# SAM deploys nothing then, and succeeds.
+UNCHANGED = re.compile("didn't contain changes|No updates are to be performed")
 
 
 def find_stack(context: Context) -> Optional[str]:
@@ -75,6 +77,20 @@ class Deployment:
                 yield explain(event, reason, path)
 
 
+def refused_change_set(context: Context, root: str, since: str) -> Optional[Finding]:
+    """The newest change set, if AWS refused it after the last deployment began: the stack then has no failed event."""
+    answer = context.aws.call("cloudformation", "list-change-sets", "--stack-name", root)
+    newest = max(answer.get("Summaries", []), key=lambda one: one["CreationTime"], default=None)
+    if newest is None or newest["Status"] != "FAILED" or newest["CreationTime"] < since:
+        return None
+    reason = " ".join(newest.get("StatusReason", "AWS gives no reason").split())
+    if UNCHANGED.search(reason):
+        return None
+    # AWS refuses the name of a change set here.
+    events = ["cloudformation", "describe-events", "--change-set-name", newest["ChangeSetId"]]
+    return Finding(FAIL, CHECK, f"the change set {newest['ChangeSetName']} was refused: {reason}", context.aws.command(*events))
+
+
 def explain(event: Dict[str, Any], reason: str, path: str) -> Finding:
     deed = DEEDS.get(event["ResourceStatus"][:-len("_FAILED")], "changed")
     name = "the stack" if event.get("PhysicalResourceId") == event["StackId"] else event["LogicalResourceId"]
@@ -92,6 +108,18 @@ def check(context: Context) -> Iterator[Finding]:
         deployment = Deployment(context, root)
     except AwsError as error:
         yield error.finding(CHECK, context.aws, f"the events of {root}")
+        return
+    refused = None
+    # A deleted stack has no change sets.
+    if deployment.status != "DELETE_COMPLETE":
+        try:
+            # The event of a new stack can be later than its first change set.
+            since = "" if deployment.status == "REVIEW_IN_PROGRESS" else deployment.since
+            refused = refused_change_set(context, root, since)
+        except AwsError as error:
+            yield error.finding(CHECK, context.aws, "the change sets")
+    if refused:
+        yield refused
         return
     yield from deployment.findings
     if not deployment.findings:

@@ -5,6 +5,7 @@
 The fake is in preflight_aws.py beside this file. Needs python3.11 and git.
 """
 
+import json
 import os
 import pathlib
 import pty
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
+import botocore.loaders
 from preflight_aws import Aws, Refused
 from samcli.cli.types import CfnParameterOverridesType
 from samcli.lib.config.samconfig import SamConfig
@@ -89,7 +91,12 @@ class Machine:
         self.environment = {key: one for key, one in self.environment.items() if one is not None}
 
     def run(self, command, *arguments):
-        done = subprocess.run([self.folder / "infra" / command, *arguments], env=self.environment, text=True,
+        """Pauses of infra/remove are printed instead; those below a second are of Python's subprocess."""
+        skip = "import runpy, sys, time; pause = time.sleep; sys.argv = sys.argv[1:]; " \
+            "time.sleep = lambda secs: print('pause of', secs) if secs >= 1 else pause(secs); " \
+            "runpy.run_path(sys.argv[0], run_name='__main__')"
+        program = [sys.executable, "-c", skip] if command == "remove" else []
+        done = subprocess.run([*program, self.folder / "infra" / command, *arguments], env=self.environment, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
         check(f"{command} prints no stack trace", "Traceback" in done.stdout, False)
         return done.returncode, done.stdout
@@ -145,7 +152,7 @@ TOOLS = {
     "cargo": 'case "$*" in "lambda --version") echo cargo-lambda 1.9.2;; lambda*) echo "{\\"zig\\": {\\"version\\": \\"0.17\\", '
              '\\"command\\": \\"zig\\"}}";; *) echo cargo 1.999.0;; esac',
     "rustup": "echo x86_64-unknown-linux-gnu"}
-EVERY = ["config", "tools", "region", "credentials", "permissions", "role", "zones", "quotas", "table", "leftovers", "budget", "program", "commit"]
+EVERY = ["config", "tools", "region", "credentials", "permissions", "role", "zones", "quotas", "key", "table", "leftovers", "budget", "program", "commit"]
 
 
 # --- accounts
@@ -162,6 +169,7 @@ EMPTY_ACCOUNT = {
     "DescribeVpcs": {"vpcSet": [{"vpcId": f"vpc-0000000{at}"} for at in range(6)]},
     "GetAccountSettings": {"AccountLimit": {"ConcurrentExecutions": 10}}, "GetServiceQuota": {"Quota": {"Value": 6.0}},
     "DescribeStacks": Refused("ValidationError", "Stack with id pullyard does not exist"),
+    "DescribeBudget": Refused("NotFoundException", "there is none"),
     "DescribeRepositories": Refused("RepositoryNotFoundException", "there is none"),
     **dict.fromkeys(["DescribeTable", "DescribeSecret", "GetSchedule", "DescribeRule"], MISSING),
 }
@@ -270,12 +278,16 @@ class Remains:
 
     def __init__(self):
         self.tables, self.secrets = {"pullyard": "pullyard"}, {"pullyard/key": "pullyard"}
+        self.budgets = {"pullyard-us-east-1": "pullyard"}
+        # How often AWS still shows the key and a queue after their deletion.
+        self.echoes, self.shown_key, self.shown_queues = 0, 0, []
+        self.status, self.described = "ACTIVE", 0
         self.users = ["pullyard/user/github", "pullyard/job/anthropic", "pullyard/other"]
         self.queues = [f"https://sqs/123456789012/pullyard-wake-{'a1' * 13}", "https://sqs/123456789012/pullyard-wake-mine"]
         # Name of the bucket: region, tag, versions.
         data = "pullyard-data-1abcdefghijk"
         self.buckets = {
-            f"{data}-bucket-x": ["", "pullyard", ["a", "b"]], f"{data}-artifacts-x": ["", "pullyard", []],
+            f"{data}-bucket-x": ["", "pullyard", ["a", "b", "c", "d", "e"]], f"{data}-artifacts-x": ["", "pullyard", []],
             f"{data}-bucket-far": ["eu-west-1", "pullyard", ["a"]], f"{data}-bucket-foreign": ["", "other", ["a"]],
             f"{data}-bucket-untagged": ["", None, ["a"]], "pullyard-data-data-1abcdefghijk-x": ["", "pullyard-data", ["a"]]}
 
@@ -284,8 +296,9 @@ class Remains:
         tag_set = lambda value: "".join(f"<Tag><Key>{one['Key']}</Key><Value>{one['Value']}</Value></Tag>" for one in tags(value))
         version = lambda key: f"<Version><Key>{key}</Key><VersionId>1</VersionId></Version>"
 
-        def delete_objects(bucket, _):
-            self.buckets[bucket][2].clear()
+        def delete_objects(bucket, body):
+            named = re.findall(r"<Key>(.*?)</Key><VersionId>1</VersionId>", body)
+            self.buckets[bucket][2] = [one for one in self.buckets[bucket][2] if one not in named]
             return "<DeleteResult/>"
 
         def delete_bucket(bucket, _):
@@ -294,32 +307,62 @@ class Remains:
             del self.buckets[bucket]
             return ""
 
-        def delete_secret(_):
-            # The fake gets the body of these requests as JSON only, so a deletion takes the first one.
-            if self.users[:-1]:
-                self.users.pop(0)
+        def delete_secret(request):
+            name = request["SecretId"]
+            if name in self.users:
+                self.users.remove(name)
             else:
-                self.secrets.clear()
+                del self.secrets[name]
+                self.shown_key = self.echoes
             return {}
 
+        def delete_queue(request):
+            self.queues.remove(request["QueueUrl"])
+            self.shown_queues += [request["QueueUrl"]] * self.echoes
+            return {}
+
+        def describe_secret(_):
+            if self.secrets:
+                return {"Name": "pullyard/key", "Tags": tags(self.secrets["pullyard/key"])}
+            if not self.shown_key:
+                return MISSING
+            self.shown_key -= 1
+            return {"Name": "pullyard/key", "Tags": tags("pullyard"), "DeletedDate": 1.0}
+
+        def describe_table(_):
+            self.described += 1
+            # The removal sees it twice, and then the AWS CLI waits.
+            if self.status == "DELETING" and self.described > 2:
+                self.tables.clear()
+            return {"Table": {"TableName": "pullyard", "TableArn": "arn:table", "TableStatus": self.status}} if self.tables else MISSING
+
+        def change_table(_):
+            return Refused("ResourceInUseException", "the table is being deleted") if self.status == "DELETING" else {}
+
+        answer_budget = lambda request: {"Budget": {"BudgetName": request["BudgetName"]}} if request["BudgetName"] in self.budgets \
+            else Refused("NotFoundException", "there is none")
+
         return {
-            "DescribeTable": lambda _: {"Table": {"TableName": "pullyard", "TableArn": "arn:table", "TableStatus": "ACTIVE"}} if self.tables else MISSING,
-            "ListTagsOfResource": lambda _: {"Tags": tags(self.tables["pullyard"])},
-            "DescribeSecret": lambda _: {"Name": "pullyard/key", "Tags": tags(self.secrets["pullyard/key"])} if self.secrets else MISSING,
+            "DescribeBudget": answer_budget, "ListTagsForResource": lambda request: {"ResourceTags": tags(self.budgets[request["ResourceARN"].split("/")[-1]])},
+            "DeleteBudget": lambda request: self.budgets.pop(request["BudgetName"]) and {},
+            "DescribeTable": describe_table, "UpdateTable": change_table, "DescribeSecret": describe_secret,
+            "ListTagsOfResource": lambda _: MISSING if self.status == "DELETING" else {"Tags": tags(self.tables["pullyard"])},
             "ListSecrets": lambda _: {"SecretList": [{"Name": one} for one in self.users]},
-            "ListQueues": lambda _: {"QueueUrls": self.queues},
+            "ListQueues": lambda _: {"QueueUrls": [*self.queues, *(self.shown_queues.pop() for _ in self.shown_queues[:1])]},
             "ListBuckets": lambda *_: f"<Result><Buckets>{''.join(f'<Bucket><Name>{one}</Name></Bucket>' for one in self.buckets)}</Buckets></Result>",
             "GetBucketLocation": lambda bucket, _: f"<LocationConstraint>{self.buckets[bucket][0]}</LocationConstraint>",
             "GetBucketTagging": lambda bucket, _: f"<Tagging><TagSet>{tag_set(self.buckets[bucket][1])}</TagSet></Tagging>"
             if self.buckets[bucket][1] else Refused("NoSuchTagSet", "none"),
-            "ListObjectVersions": lambda bucket, _: f"<Result>{''.join(map(version, self.buckets[bucket][2]))}</Result>",
+            # Two in a page.
+            "ListObjectVersions": lambda bucket, _: f"<Result>{''.join(map(version, self.buckets[bucket][2][:2]))}</Result>",
             "DeleteObjects": delete_objects, "DeleteBucket": delete_bucket, "DeleteSecret": delete_secret,
-            "DeleteTable": lambda _: self.tables.clear() or {}, "DeleteQueue": lambda _: self.queues.pop(0) and {}}
+            "DeleteTable": lambda one: change_table(one) or self.tables.clear() or {}, "DeleteQueue": delete_queue}
 
 
 def removal():
     remains = Remains()
     machine = Machine("removal", remains.answers())
+    sys.path.insert(0, str(machine.folder / "infra"))
     others = [one for one in remains.buckets if not one.endswith(("bucket-x", "artifacts-x"))]
     machine.preflight("what a deletion leaves", 1, [
         "FAIL   leftovers...table pullyard", "FAIL   leftovers...pullyard/key", "warn   leftovers...1 mailboxes",
@@ -333,21 +376,58 @@ def removal():
     code, output = machine.run("remove")
     check("without a terminal it asks for --yes", (code, "--yes" in output, changes()), (1, True, []))
     code, output = machine.run("remove", "--dry-run")
-    check("a dry run lists and changes nothing", (code, "5 kinds stay" in output, changes()), (1, True, []))
+    check("a dry run lists and changes nothing", (code, "6 kinds stay" in output, changes()), (1, True, []))
     # A first run that is refused at the buckets, and its repeat.
     deleted = machine.aws.answers["DeleteObjects"]
     machine.aws.answers["DeleteObjects"] = lambda *_: Refused("AccessDenied", "no")
     code, output = machine.run("remove", "--yes")
     check("a refusal names the next step", (code, "repeat the command" in output, bool(remains.tables)), (1, True, True))
+    machine.aws.answers["DeleteObjects"] = lambda *_: "<Result><Error><Key>a</Key><Code>AccessDenied</Code><Message>a lock</Message></Error></Result>"
+    code, output = machine.run("remove", "--yes")
+    check("an object that stays", (code, "a in pullyard-data-1abcdefghijk-bucket-x cannot be deleted: a lock" in output), (1, True))
     machine.aws.answers["DeleteObjects"] = deleted
     code, output = machine.run("remove", "--yes")
     check("nothing stays", (code, output.splitlines()[-1]), (0, "nothing of pullyard stays in us-east-1"))
-    check("nothing of others is deleted", (list(remains.buckets), remains.users, remains.queues, remains.tables, remains.secrets),
-          (others, ["pullyard/other"], ["https://sqs/123456789012/pullyard-wake-mine"], {}, {}))
+    check("each page of versions is deleted", machine.aws.calls.count("DeleteObjects"), 2 + 3)
+    check("nothing is waited for", "pause" in output, False)
+    check("nothing of others is deleted", (list(remains.buckets), remains.users, remains.queues, remains.tables, remains.secrets, remains.budgets),
+          (others, ["pullyard/other"], ["https://sqs/123456789012/pullyard-wake-mine"], {}, {}, {}))
+    # A budget without the tag, and an operator without access to billing.
+    remains.budgets = {"pullyard-us-east-1": None}
+    code, output = machine.run("remove", "--yes")
+    check("a budget of others stays", (code, remains.budgets), (0, {"pullyard-us-east-1": None}))
+    machine.aws.answers["DescribeBudget"] = Refused("AccessDeniedException", "no")
+    code, output = machine.run("remove", "--yes")
+    check("no access to billing", (code, "budget of preflight: not checked, budgets:ViewBudget is denied" in output), (0, True))
     # A table and a key of this name that no stack made.
     remains.tables, remains.secrets = {"pullyard": None}, {"pullyard/key": "other"}
     code, output = machine.run("remove", "--yes")
     check("they are left alone", (code, output.count("left alone"), remains.tables), (1, 2, {"pullyard": None}))
+    # AWS shows the deleted key and queue for a while.
+    remains = Remains()
+    remains.echoes, remains.buckets = 3, {}
+    machine.aws.answers.update(remains.answers())
+    code, output = machine.run("remove", "--yes")
+    check("deleted ones are waited for", (code, output.splitlines()[-1], "pause of 10" in output),
+          (0, "nothing of pullyard stays in us-east-1", True))
+    from preflight_checks import retained
+    pauses, mailboxes = [], retained.Kind("mailboxes", lambda *_: ["wake"], None)
+    retained.wait_until_gone(None, "pullyard", {mailboxes: ["wake"]}, pauses.append)
+    check("but for two minutes only", sum(pauses), 120)
+    retained.wait_until_gone(None, "pullyard", {mailboxes: ["other"]}, pauses.append)
+    check("and not for others", len(pauses), 12)
+    # An earlier run was interrupted while DynamoDB deleted the table.
+    remains = Remains()
+    remains.status, remains.buckets, remains.users, remains.queues, remains.secrets = "DELETING", {}, [], [], {}
+    machine.aws.answers.update(remains.answers())
+    code, output = machine.run("remove", "--yes")
+    check("a table in deletion is waited for", (code, output.splitlines()[-1]), (0, "nothing of pullyard stays in us-east-1"))
+    machine.aws.answers["ListFunctions"] = Refused("AccessDenied", "no")
+    code, output = machine.run("remove", "--yes")
+    check("a check that fails is named", (code, output.splitlines()), (
+        1, ["not checked: cannot check functions: needs lambda:ListFunctions", "more of pullyard may stay in us-east-1"]))
+
+
 class Budgets:
     """The account's budgets, as AWS stores them: name -> budget and addresses by notification."""
 
@@ -365,12 +445,14 @@ class Budgets:
     def CreateBudget(self, request):
         if request["Budget"]["BudgetName"] in self.stored:
             return Refused("DuplicateRecordException", "the budget already exists")
+        self.tags = request["ResourceTags"]
         notified = {self.key(one["Notification"]): (one["Notification"], one["Subscribers"]) for one in request["NotificationsWithSubscribers"]}
         self.stored[request["Budget"]["BudgetName"]] = (request["Budget"], notified)
         return {}
 
     def UpdateBudget(self, request):
-        self.stored[request["NewBudget"]["BudgetName"]][0].update(request["NewBudget"])
+        one = self.stored[request["NewBudget"]["BudgetName"]]
+        self.stored[request["NewBudget"]["BudgetName"]] = (request["NewBudget"], one[1])
         return {}
 
     def DescribeNotificationsForBudget(self, request):
@@ -413,14 +495,18 @@ def budgets():
     every = {"ACTUAL 80": ["a@b"], "ACTUAL 100": ["a@b"], "FORECASTED 100": ["a@b"]}
     check("its notifications", account.sent(name), every)
     check("its limit", account.stored[name][0]["BudgetLimit"], {"Amount": "50", "Unit": "USD"})
+    check("its tag", account.tags, [{"Key": "pullyard:deployment", "Value": "pullyard"}])
     run("an equal budget", 0, f"ok     budget...{name} is 50 dollars a month")
     edit("a@b", "c@d")
     edit('"50"', '"70"')
+    by_hand = {"CostTypes": {"IncludeTax": False}, "TimePeriod": {"Start": 1700000000.0, "End": 3706473600.0}}
+    account.stored[name][0].update(by_hand)
     del account.stored[name][1]["ACTUAL 100"]
     account.stored[name][1]["FORECASTED 100"][1].append({"SubscriptionType": "EMAIL", "Address": "by@hand"})
     run("another amount, address and notification", 0, f"fixed  budget...{name}: 70 instead of 50 dollars...actual 100 % is new")
     check("the new address replaces the old one, and joins those added by hand", account.sent(name),
           {"ACTUAL 80": ["c@d"], "ACTUAL 100": ["c@d"], "FORECASTED 100": ["a@b", "by@hand", "c@d"]})
+    check("what was set by hand stays", {key: one for key, one in account.stored[name][0].items() if key in by_hand}, by_hand)
     run("a repeat", 0, "ok     budget")
     # A second stack of the name in another region, and an account's budget made by hand.
     edit("us-east-1", "eu-north-1")
@@ -428,9 +514,12 @@ def budgets():
     edit("eu-north-1", "us-east-1")
     account.stored[name][0]["TimeUnit"] = "QUARTERLY"
     before = dict(account.stored[name][0])
-    run("a budget made by hand", 1, f"FAIL   budget...{name} exists and is not one of all costs a month...delete-budget")
+    run("a budget made by hand", 1, f"FAIL   budget...{name} exists and is not one of all costs a month...remove monthly_budget_usd")
     check("it stays", account.stored[name][0], before)
     edit('"70"', '"0"')
+    output = run("a budget of 0 beside it", 0, f"ok     budget...{name} is not one of all costs a month")
+    check("no command deletes it", "delete-budget" in output, False)
+    account.stored[name][0]["TimeUnit"] = "MONTHLY"
     run("a budget of 0", 0, f"warn   budget...{name} exists...aws budgets delete-budget")
     account.stored.clear()
     run("no budget", 0, "ok     budget...none")
@@ -455,9 +544,15 @@ def permissions():
     ada = {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/ada"}
     machine, seen = Machine("permissions", {"GetCallerIdentity": ada}), {}
     denied, organisation = set(), set()
+    known = {ada["Arn"], "arn:aws:iam::123456789012:role/a/path/deployer"}
 
     def simulated(request):
         resource, actions = members(request, "ResourceArns")[0], members(request, "ActionNames")
+        if request["PolicySourceArn"] not in known:
+            return Refused("NoSuchEntity", "The role with name deployer cannot be found.")
+        calls, tags = ([one for one in actions if one.startswith("apigateway:") and ("Tag" in one) == tagging] for tagging in (False, True))
+        if calls and tags:
+            return Refused("InvalidInput", f"Invalid Input Actions: [{','.join(calls)}] and [{','.join(tags)}] require different authorization information")
         seen.setdefault(resource, []).extend(actions)
         return {"EvaluationResults": [{
             "EvalActionName": action, "EvalDecision": "implicitDeny" if action in denied | organisation else "allowed",
@@ -471,10 +566,15 @@ def permissions():
     check("patterns become resources", set(seen) - {"*"} >= {
         "arn:aws:lambda:us-east-1:123456789012:function:pullyard-preflight", "arn:aws:dynamodb:us-east-1:123456789012:table/pullyard",
         "arn:aws:logs:us-east-1:123456789012:log-group:/pullyard/pullyard/preflight"})
+    policy = json.loads((machine.folder / "infra/deploy-policy.json").read_text())["Statement"]
+    named = {action for one in policy for action in one["Action"] if "*" not in action}
+    check("every action is simulated", named - {action for actions in seen.values() for action in actions}, set())
     check("no pattern is simulated", [one for actions in seen.values() for one in actions if "*" in one], [])
     denied.update(["logs:CreateLogDelivery", "iam:PassRole"])
     organisation.add("ec2:CreateInternetGateway")
-    run("denied calls", 1, "FAIL   permissions...access logs: no policy allows logs:CreateLogDelivery on *...sed s/NAME/pullyard/g",
+    denied.add("apigateway:TagResource")
+    run("denied calls", 1, "FAIL   permissions...http api: no policy allows apigateway:TagResource on arn:aws:apigateway:us-east-1::/preflight",
+        "FAIL   permissions...access logs: no policy allows logs:CreateLogDelivery on *...sed s/NAME/pullyard/g",
         "FAIL   permissions...pass roles: no policy allows iam:PassRole on arn:aws:iam::123456789012:role/pullyard-preflight",
         "FAIL   permissions...network: a policy of the organisation denies ec2:CreateInternetGateway")
     identity = {**ada, "Arn": "arn:aws:sts::123456789012:assumed-role/deployer/ada"}
@@ -482,9 +582,67 @@ def permissions():
     denied.clear(), organisation.clear()
     run("a session of a role", 0, "ok     permissions...role/a/path/deployer may")
     machine.aws.answers["GetRole"] = Refused("AccessDenied", "no")
+    run("a session whose role has a path that it may not read", 0,
+        "warn   permissions...not checked...role/deployer, because no role has this ARN...iam:GetRole")
+    known.add("arn:aws:iam::123456789012:role/deployer")
     run("a session that may not read its role", 0, "ok     permissions...role/deployer may")
     machine.aws.answers["GetCallerIdentity"] = {**identity, "Arn": "arn:aws:iam::123456789012:root"}
     run("the root user", 0, "warn   permissions...cannot simulate arn:aws:iam::123456789012:root")
+
+
+def keys():
+    """The state and the policy of a key of one's own."""
+    arn = "arn:aws:kms:us-east-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
+    key = {"Arn": arn, "KeyId": arn[-36:], "KeyState": "Enabled", "KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT"}
+    allow = lambda kind, name, actions, **condition: {"Effect": "Allow", "Principal": {kind: name}, "Action": actions, "Resource": "*",
+                                                      **({"Condition": condition} if condition else {})}
+    # The table of docs/operations.md.
+    group = lambda prefix: f"arn:aws:logs:us-east-1:123456789012:log-group:{prefix}/pullyard/*"
+    every = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"]
+    whole = [
+        allow("AWS", "arn:aws:iam::123456789012:root", "kms:*"),
+        allow("Service", "logs.us-east-1.amazonaws.com", every, ArnLike={
+            "kms:EncryptionContext:aws:logs:arn": [group("/pullyard"), group("/aws/vendedlogs/pullyard")]}),
+        allow("Service", "cloudwatch.amazonaws.com", ["kms:Decrypt", "kms:GenerateDataKey*"], StringEquals={"aws:SourceAccount": "123456789012"}),
+        allow("Service", "events.amazonaws.com", ["kms:Decrypt", "kms:GenerateDataKey"], StringEquals={
+            "kms:EncryptionContext:aws:sqs:arn": "arn:aws:sqs:us-east-1:123456789012:pullyard-undelivered"})]
+    policy = list(whole)
+    machine = Machine("keys", {"DescribeKey": lambda _: {"KeyMetadata": dict(key)},
+                               "GetKeyPolicy": lambda _: {"Policy": json.dumps({"Statement": policy})}})
+    run = lambda title, code, *lines: machine.preflight(title, code, lines, *only("key"))
+    machine.run("preflight", *only("config"))
+    run("no key", 0, "ok     key...AWS's own keys")
+    machine.override(KmsKeyArn=arn, AlarmEmail="a@b")
+    run("a key with the policy of the page", 0, "ok     key...is enabled")
+    policy[:] = [allow("AWS", "arn:aws:iam::123456789012:root", "kms:*")]
+    output = run("the policy of a new key", 1, "FAIL   key...logs.us-east-1.amazonaws.com kms:Encrypt, kms:Decrypt...log-group:/pullyard/pullyard/api"
+                 ": the first log group fails...docs/operations.md", "FAIL   key...the access log fails", "FAIL   key...events.amazonaws.com",
+                 "FAIL   key...cloudwatch.amazonaws.com...alarms do not reach")
+    check("each use once", len(re.findall("(?m)^FAIL", output)), 4)
+    other = lambda one: json.loads(json.dumps(one).replace("/pullyard/*", "/other/*").replace(":pullyard-", ":other-"))
+    policy[:] = [other(one) for one in whole]
+    run("the policy of another stack", 1, "FAIL   key...the first log group", "FAIL   key...events.amazonaws.com")
+    policy[:] = whole[1:]
+    run("a policy without the account", 0, "warn   key...does not let the account's policies decide")
+    policy[:] = [*whole, {"Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}]
+    run("a policy that denies", 0, "warn   key...has Deny")
+    policy[:] = whole
+    for change, sentence in [({"KeyState": "Disabled"}, "is in Disabled...aws kms enable-key --key-id"),
+                             ({"KeyState": "PendingDeletion"}, "cancel-key-deletion...&& aws kms enable-key"),
+                             ({"KeyState": "Enabled", "KeySpec": "RSA_2048"}, "is of RSA_2048"),
+                             ({"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"}, "for GENERATE_VERIFY_MAC")]:
+        key.update(change)
+        run(f"a key with {change}", 1, f"FAIL   key...{sentence}")
+    machine.aws.answers["DescribeKey"] = Refused("NotFoundException", "no key")
+    run("a key that is gone", 1, "FAIL   key...does not exist")
+    machine.aws.answers["DescribeKey"] = Refused("AccessDeniedException", "no")
+    run("no right to read it", 0, "warn   key...needs kms:DescribeKey")
+    for change, sentence in [((":us-east-1:", ":eu-west-1:"), "is in eu-west-1, and the stack in us-east-1"),
+                             ((":123456789012:", ":210987654321:"), "is in the account 210987654321")]:
+        before = machine.local.read_text()
+        machine.local.write_text(before.replace(arn, arn.replace(*change)))
+        run(f"a key {sentence}", 1, f"FAIL   key...{sentence}")
+        machine.local.write_text(before)
 
 
 def failed_deployments():
@@ -520,6 +678,23 @@ def failed_deployments():
     event("pullyard", 8, "pullyard", "CREATE_IN_PROGRESS", "User Initiated")
     event("pullyard", 9, "pullyard", "CREATE_COMPLETE")
     machine.preflight("a later success", 0, ["ok     why...CREATE_COMPLETE and has no failed event"], "--why")
+    refused = {"ChangeSetName": "samcli-deploy2", "ChangeSetId": "arn:aws:cloudformation:us-east-1:123456789012:changeSet/samcli-deploy2/1",
+               "CreationTime": "2026-12-01T00:10:00Z", "Status": "FAILED", "StatusReason":
+               "The following hook(s)/validation failed: [AWS::EarlyValidation::ResourceExistenceCheck]."}
+    older = {**refused, "ChangeSetName": "samcli-deploy1", "CreationTime": "2026-12-01T00:09:00Z", "Status": "CREATE_COMPLETE"}
+    machine.aws.answers["ListChangeSets"] = {"Summaries": [older, refused]}
+    machine.preflight("a refused change set", 1, [
+        "FAIL   why...samcli-deploy2 was refused: The following hook(s)/validation failed: [AWS::EarlyValidation...fix: aws cloudformation "
+        "describe-events --change-set-name arn:aws:cloudformation:us-east-1:123456789012:changeSet/samcli-deploy2/1 --region us-east-1"], "--why")
+    for title, change in [("no change", {"StatusReason": "The submitted information didn't contain changes."}),
+                          ("one of before", {"CreationTime": "2026-12-01T00:07:00Z"}), ("a later one", {"Status": "CREATE_COMPLETE"})]:
+        machine.aws.answers["ListChangeSets"] = {"Summaries": [{**refused, **change}]}
+        machine.preflight(f"a change set: {title}", 0, ["ok     why...no failed event"], "--why")
+    event("pullyard", 11, "pullyard", "REVIEW_IN_PROGRESS", "User Initiated")
+    machine.aws.answers["ListChangeSets"] = {"Summaries": [refused]}
+    machine.preflight("a refused first change set", 1, ["FAIL   why...samcli-deploy2 was refused"], "--why")
+    machine.aws.answers["ListChangeSets"] = Refused("AccessDenied", "no")
+    machine.preflight("no right to list change sets", 0, ["warn   why...needs cloudformation:ListChangeSets", "ok     why"], "--why")
     machine.aws.answers["ListStacks"] = {"StackSummaries": []}
     machine.preflight("no stack", 0, ["warn   why...no stack other was deployed in us-east-1"], "--why", "--stack", "other")
     machine.preflight("a check beside it", 1, ["FAIL   config...without --only and --fix"], "--why", *only("role"))
@@ -771,7 +946,7 @@ def templates():
     folder = checkout("templates")
     parsed = {name: yaml_parse((folder / f"infra/{name}.yaml").read_text()) for name in [*TEMPLATES, "template"]}
     sys.path.insert(0, str(folder / "infra"))
-    from preflight_checks import command, context, leftovers, parameters, tools as tool_checks
+    from preflight_checks import command, context, leftovers, parameters, regions, tools as tool_checks
     as_text = lambda value: [str(one) for one in value] if isinstance(value, list) else str(value)
     check("the parameters", parameters.PARAMETERS, {
         name: {key: as_text(value) for key, value in one.items()} for name, one in parsed["template"]["Parameters"].items()})
@@ -788,6 +963,10 @@ def templates():
              for json_name in fixed_names(one.get("Properties", {}))}
     # The API's name need not be unique, and task definitions get another revision.
     check("every fixed name is looked for", named - covered - {"acme-small", "acme-medium", "acme-large"}, set())
+    data = botocore.loaders.Loader().load_data("partitions")["partitions"]
+    of = lambda region: [one["id"] for one in data if re.fullmatch(one["regionRegex"].strip("^$"), region)]
+    places = [*regions.load_regions(), *regions.UNPUBLISHED]
+    check("the partition of every region", [[regions.partition(one)] for one in places], [of(one) for one in places])
     check("a slow command ends", command.run("sleep", "9", timeout=0.1).errors, "sleep did not answer within 0 s")
     qemu = TEMPORARY / "binfmt"
     qemu.mkdir()
@@ -851,7 +1030,7 @@ def fixed_names(properties):
 
 
 if __name__ == "__main__":
-    scenarios = [fresh_account, leftovers, removal, budgets, tables, places, permissions, failed_deployments, questions, edits, no_credentials, healthy_account, tools, templates, archives]
+    scenarios = [fresh_account, leftovers, removal, budgets, tables, places, permissions, keys, failed_deployments, questions, edits, no_credentials, healthy_account, tools, templates, archives]
     with ThreadPoolExecutor(3) as pool:
         for one in [pool.submit(scenario) for scenario in scenarios]:
             one.result()

@@ -27,6 +27,7 @@ const FUNCTION_VARIABLES: &str = "\
 | `PULLYARD_ONE_MACHINE` | `true` or anything else | `false` | api, pages | Whether one process serves everything and tasks are processes of its machine, where frequent requests are free. |
 | `PULLYARD_ARTIFACTS_BUCKET` | name | required | api, pages | The bucket of artifacts. |
 | `PULLYARD_KMS_KEY` | ARN of a key | AWS's own key | api | The KMS key of new user secrets; existing secrets retain their key. |
+| `PULLYARD_TAGS` | `KEY=VALUE`, separated by commas | off: no tags | api | The tags of new user secrets and mailboxes of runners; existing ones retain theirs. |
 | `PULLYARD_OUTBOUND_ALLOW` | ranges of addresses, separated by commas: `10.20.0.0/16,fd00::/8` | off: the public internet only | all | The private addresses that users may give for notifications and ticket tools. |
 | `PULLYARD_DEPLOYMENT` | name | off: no metrics | all | The deployment name of the metrics: the stack's name. |
 | `PULLYARD_DYNAMODB_ENDPOINT` | URL | AWS's own | all | The URL of DynamoDB; for local systems. |
@@ -209,6 +210,7 @@ fn functions_read_exactly_the_variables_of_the_table() {
     let value = |name| match name {
         "PULLYARD_TASK_DEFINITIONS" => "small=s,medium=m,large=l",
         "PULLYARD_OUTBOUND_ALLOW" => "10.0.0.0/8",
+        "PULLYARD_TAGS" => "project=x",
         _ => "x",
     };
     Config::from_vars(|name| {

@@ -133,7 +133,8 @@ fn security_page_names_functions_that_can_sign_leases() {
 #[test]
 fn only_the_api_changes_secrets_and_only_those_of_users() {
     let deployed = Deployment::read();
-    let set = ["PutSecretValue", "CreateSecret", "DeleteSecret"].map(|name| format!("secretsmanager:{name}"));
+    let set =
+        ["PutSecretValue", "CreateSecret", "TagResource", "DeleteSecret"].map(|name| format!("secretsmanager:{name}"));
     let set = set.each_ref().map(String::as_str);
     for action in set {
         for name in ["pullyard/user/hook-a", "pullyard/job/anthropic"] {
@@ -141,7 +142,7 @@ fn only_the_api_changes_secrets_and_only_those_of_users() {
         }
     }
     assert_denied_to_all(&deployed, &set, &["pullyard/key", "production/database", "pullyard2/user/a"].map(secret));
-    let names = ["Restore", "Update", "TagResource", "PutResourcePolicy", "RotateSecret"];
+    let names = ["Restore", "Update", "UntagResource", "PutResourcePolicy", "RotateSecret"];
     let actions = names.map(|name| format!("secretsmanager:{name}{}", if name.len() < 8 { "Secret" } else { "" }));
     let secrets = ["pullyard/user/a", "pullyard/job/a", "pullyard/key"].map(secret);
     assert_denied_to_all(&deployed, &actions.each_ref().map(String::as_str), &secrets);
@@ -234,14 +235,16 @@ fn no_function_manages_resources_or_reads_foreign_ones() {
     assert_denied_to_all(&deployed, &reads, &others.map(|other| arn("dynamodb", other)));
     let queues =
         ["pullyard-dispatch", "pullyard-effects.fifo", "pullyard-dispatch-dead"].map(|queue| arn("sqs", queue));
-    let changes =
-        ["sqs:CreateQueue", "sqs:DeleteQueue", "sqs:PurgeQueue", "sqs:SetQueueAttributes", "sqs:AddPermission"];
+    let changes = ["CreateQueue", "TagQueue", "DeleteQueue", "PurgeQueue", "SetQueueAttributes", "AddPermission"];
+    let changes = changes.map(|name| format!("sqs:{name}"));
+    let changes = changes.each_ref().map(String::as_str);
     assert_denied_to_all(&deployed, &changes, &queues);
     assert_denied_to_all(&deployed, &["sqs:SendMessage", "sqs:ReceiveMessage"], &[arn("sqs", "production")]);
     let name = "abcdefghijklmnopqrstuvwxyz";
     let mailbox = arn("sqs", &format!("{DEPLOYMENT}-wake-{name}"));
     for (action, functions) in [
         ("sqs:CreateQueue", &["api"][..]),
+        ("sqs:TagQueue", &["api"]),
         ("sqs:DeleteQueue", &["api", "sweeper"]),
         ("sqs:SendMessage", &["dispatcher"]),
     ] {
@@ -251,7 +254,11 @@ fn no_function_manages_resources_or_reads_foreign_ones() {
     // The queues of other deployments, of which one is named after our mailboxes.
     let others =
         [format!("pullyard2-wake-{name}"), format!("{DEPLOYMENT}-wake-dispatch")].map(|queue| arn("sqs", &queue));
-    assert_denied_to_all(&deployed, &["sqs:CreateQueue", "sqs:DeleteQueue", "sqs:SendMessage"], &others);
+    assert_denied_to_all(
+        &deployed,
+        &["sqs:CreateQueue", "sqs:TagQueue", "sqs:DeleteQueue", "sqs:SendMessage"],
+        &others,
+    );
     let bucket = format!("arn:aws:s3:::{DEPLOYMENT}-artifacts");
     let changes = ["s3:DeleteObject", "s3:ListBucket", "s3:PutBucketPolicy", "s3:PutLifecycleConfiguration"];
     assert_denied_to_all(&deployed, &changes, &[bucket.clone(), format!("{bucket}/artifacts/job_0/0001/art_0")]);

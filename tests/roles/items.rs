@@ -3,152 +3,19 @@
 //! Roles limit items by partition key prefix (`dynamodb:LeadingKeys`), so a stolen function role cannot create tokens
 //! or connect forges.
 
-use super::aws_calls::{CALLS, Resource};
 use super::deployment::{DEPLOYMENT, Deployment, arn};
 use super::policy::Request;
 use crate::calls::UsedPermission;
 use crate::prelude::*;
+use pullyard_entry::permissions::{
+    CALLS, DELETERS, LIMITED_READERS, Resource, TOKEN_USE_ATTRIBUTES, TOKEN_USE_WRITERS, WRITERS,
+};
 
 /// The store's source, which names every kind of item.
 const KEY_SOURCE: &str = include_str!("../../crates/store/src/key.rs");
 
 pub(super) const LEADING_KEYS: &str = "dynamodb:LeadingKeys";
 pub(super) const ATTRIBUTES: &str = "dynamodb:Attributes";
-
-/// Partition key prefix, description, and the functions that write the items.
-pub(super) type ItemWriters = (&'static str, &'static str, &'static [&'static str]);
-
-pub(super) const WRITERS: &[ItemWriters] = &[
-    (
-        "JOB#",
-        "jobs, their contexts and attempts",
-        &["webhook", "tickets", "api", "pages", "dispatcher", "tasks", "effects", "sweeper"],
-    ),
-    ("EVENTS#", "events of agents", &["api"]),
-    ("TICKET#", "tickets, their texts and comments", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
-    ("PR#", "links to pull requests, and their reviews", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
-    ("DELIVERY#", "the ledger of decisions", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
-    ("ANALYSIS#", "the last analyses of repositories", &["api", "pages", "sweeper"]),
-    ("BUDGET#", "a day's jobs and their cost", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
-    ("LIMIT#", "places of limits of running jobs", &["api", "dispatcher", "sweeper"]),
-    (
-        "PROJECT#",
-        "projects, their repositories, repository names, endpoints and templates",
-        &["webhook", "api", "pages", "effects"],
-    ),
-    ("INTEGRATION#", "connected forges", &["api"]),
-    ("HOST#", "rests of hosts that hang", &["effects"]),
-    ("HOOK#", "webhooks and their statistics", &["webhook", "api"]),
-    ("POLL#", "polling state of repositories", &["webhook", "api", "effects", "sweeper"]),
-    ("NOTICE#", "notices about events", &["webhook", "api", "pages", "effects", "sweeper"]),
-    ("POOL#", "classes of runners' jobs", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
-    ("RUNNERS#", "runners", &["api", "sweeper"]),
-    ("RUNNER#", "profiles of runners", &["api", "sweeper"]),
-    ("NAME#", "names of runners", &["api", "sweeper"]),
-    ("RUN#", "runs of plans", &["webhook", "api", "pages", "effects", "sweeper"]),
-    ("SCHEDULE#", "schedules", &["api", "sweeper"]),
-    ("BREAKER#", "paused model accounts", &["api"]),
-    ("TRACKERS", "connections to ticket tools", &["api", "effects"]),
-    ("ROTATION#", "secrets that are being replaced", &["api"]),
-    ("SECRET#", "the projects that may use a secret", &["api"]),
-    ("IDEMPOTENCY#", "idempotency keys of requests", &["api", "pages"]),
-    ("SIGNIN#", "sign-in links that were used", &["pages"]),
-    ("TOKEN#", "tokens", &["api"]),
-    ("SWEEPER", "the last sweep, and the runners of a large fleet", &["sweeper"]),
-    ("FIRST", "the first token; `pullyard init --stack` writes it with the operator's rights", &[]),
-];
-
-/// Functions that delete items, with the partition key prefixes.
-const DELETERS: &[(&str, &[&str])] = &[
-    (
-        "api",
-        &[
-            "TICKET#",
-            "ANALYSIS#",
-            "PROJECT#",
-            "POLL#",
-            "HOOK#",
-            "RUNNERS#",
-            "RUNNER#",
-            "NAME#",
-            "SCHEDULE#",
-            "TRACKERS",
-        ],
-    ),
-    ("sweeper", &["RUNNERS#", "RUNNER#", "NAME#"]),
-];
-
-/// Functions with limited reads, with the partition key prefixes. The api and pages functions read the whole table.
-///
-/// Sessions, idempotency keys, agent events and the first token are in no row. Tickets and sweeper read a token only by
-/// its hash.
-pub(super) const LIMITED_READERS: &[(&str, &[&str])] = &[
-    (
-        "webhook",
-        &[
-            "JOB#",
-            "TICKET#",
-            "PR#",
-            "DELIVERY#",
-            "BUDGET#",
-            "PROJECT#",
-            "INTEGRATION#",
-            "HOOK#",
-            "POLL#",
-            "ROTATION#",
-            "RUN#",
-            "TRACKERS",
-        ],
-    ),
-    ("tickets", &["JOB#", "TICKET#", "PR#", "DELIVERY#", "BUDGET#", "PROJECT#", "TOKEN#"]),
-    ("dispatcher", &["JOB#", "BREAKER#", "PROJECT#", "LIMIT#", "POOL#", "RUNNERS#", "RUNNER#"]),
-    ("tasks", &["JOB#"]),
-    (
-        "effects",
-        &[
-            "JOB#",
-            "TICKET#",
-            "PR#",
-            "DELIVERY#",
-            "BUDGET#",
-            "PROJECT#",
-            "INTEGRATION#",
-            "HOST#",
-            "POLL#",
-            "NOTICE#",
-            "ROTATION#",
-            "SECRET#",
-            "RUN#",
-            "TRACKERS",
-        ],
-    ),
-    (
-        "sweeper",
-        &[
-            "JOB#",
-            "TICKET#",
-            "PR#",
-            "ANALYSIS#",
-            "BUDGET#",
-            "LIMIT#",
-            "PROJECT#",
-            "INTEGRATION#",
-            "POLL#",
-            "SCHEDULE#",
-            "RUN#",
-            "POOL#",
-            "RUNNERS#",
-            "RUNNER#",
-            "BREAKER#",
-            "TOKEN#",
-            "NOTICE#",
-            "SWEEPER",
-        ],
-    ),
-];
-
-pub(super) const TOKEN_USE_WRITERS: &[&str] = &["tickets", "pages"];
-pub(super) const TOKEN_USE_ATTRIBUTES: [&str; 4] = ["pk", "sk", "mark", "last_used"];
 
 /// Calls that the tests need not reach: function, items, occasion.
 const UNTESTED_CALLS: &[(&str, &str, &str)] = &[
@@ -226,7 +93,7 @@ pub(super) fn refusal(used: &UsedPermission) -> Option<String> {
         _ => "WRITERS",
     };
     Some(format!(
-        "its statement in infra/functions.yaml has no items `{items}`{naming}; see {lists} in tests/roles/items.rs"
+        "its statement in infra/functions.yaml has no items `{items}`{naming}; see {lists} in crates/entry/src/permissions/items.rs"
     ))
 }
 
@@ -243,7 +110,7 @@ pub(super) fn assert_all_recorded(used: &BTreeSet<UsedPermission>) {
     };
     let listed = writes.chain(rows(DELETERS, &["dynamodb:DeleteItem"])).chain(rows(LIMITED_READERS, &READ_ACTIONS));
     let unused: Vec<_> = listed.filter(|row| !is_recorded(row)).collect();
-    assert!(unused.is_empty(), "in tests/roles/items.rs but never recorded: {unused:?}");
+    assert!(unused.is_empty(), "in crates/entry/src/permissions/items.rs but never recorded: {unused:?}");
     let is_note =
         |call: &&UsedPermission| call.items.as_deref() == Some("TOKEN#") && call.action == "dynamodb:UpdateItem";
     let notes: BTreeSet<&str> = used.iter().filter(is_note).map(|call| call.function.as_str()).collect();
@@ -327,7 +194,11 @@ fn each_function_writes_only_its_listed_items() {
             assert!(!deployed.role(function).allows(&request), "{function} {action} without a leading key");
         }
     }
-    assert!(wrong.is_empty(), "infra/functions.yaml differs from tests/roles/items.rs:\n{}", wrong.concat());
+    assert!(
+        wrong.is_empty(),
+        "infra/functions.yaml differs from crates/entry/src/permissions/items.rs:\n{}",
+        wrong.concat()
+    );
 }
 
 #[test]

@@ -1,18 +1,19 @@
 //! Generates `docs/reference/roles.md` from the list.
 
-use super::aws_calls::{CALLS, EXTRA_ACTIONS, EXTRA_OF_ALL, KMS_ACTIONS, SERVICE_ROLE_ACTIONS, kms_services};
-use super::items::{LIMITED_READERS, TOKEN_USE_ATTRIBUTES, TOKEN_USE_WRITERS, WRITERS};
+use super::aws_calls::{EXTRA_ACTIONS, EXTRA_OF_ALL, KMS_ACTIONS, SERVICE_ROLE_ACTIONS, kms_services, page_text};
 use crate::prelude::*;
+use pullyard_entry::permissions::{CALLS, LIMITED_READERS, TOKEN_USE_ATTRIBUTES, TOKEN_USE_WRITERS, WRITERS};
 
 const HEAD: &str = "\
 # What each function may do on AWS
 
 Each function has its own role. A role allows only the calls in these tables.
-Generated from `tests/roles/aws_calls.rs`: `PULLYARD_WRITE_DOCS=1 cargo test -p pullyard-cli --test system roles::`.
+Generated from `crates/entry/src/permissions.rs` and `tests/roles/aws_calls.rs`: `PULLYARD_WRITE_DOCS=1 cargo test -p pullyard-cli --test system roles::`.
 
 - The tests record the permissions that each call needs in IAM: an action for each item of a transaction, an ARN for each index.
 - A test fails if a function makes another call. `.ci/roles` fails if no test makes a listed call.
 - `tests/roles.rs` compares this list with the deployed form of the roles in `infra/functions.yaml`, in both directions.
+- `pullyard doctor --stack` and `init` let each function make these calls in your account (`crates/entry/src/self_check.rs`), because no emulator evaluates roles as AWS does.
 - `tests/roles/attacker.rs` verifies the limits of a stolen role. Only the dispatcher starts and stops tasks; only api creates tokens and connects forges. No function reads secrets that were set outside of Pullyard, or creates or deletes tables, queues or task definitions, with one exception: api creates and deletes, and the sweeper deletes, queues with the name `{stack}-wake-*`, the mailboxes of self-hosted runners.
 
 A task has no role and so no rights on AWS; it uses the API.
@@ -22,7 +23,7 @@ The User-Agent of each call names its function (`AWS_SDK_UA_APP_ID`), and CloudT
 const ITEMS: &str = "
 ## Which items of the table each function writes
 
-Roles limit writes by the prefix of the partition key (`dynamodb:LeadingKeys`). The list is in `tests/roles/items.rs`; the tests compare the recorded calls with it.
+Roles limit writes by the prefix of the partition key (`dynamodb:LeadingKeys`). The list is in `crates/entry/src/permissions/items.rs`; the tests compare the recorded calls with it.
 An attacker who controls a function can change the items that it writes. Only api creates tokens, and no function writes the `FIRST` item.
 ";
 
@@ -40,7 +41,7 @@ fn render_page() -> String {
     for function in FUNCTIONS {
         let _ = write!(page, "\n## {function}\n\n| action | on | index | why |\n|---|---|---|---|\n");
         for (_, action, resource, reason) in CALLS.iter().filter(|(of, ..)| *of == function) {
-            let (on, index) = resource.page_text();
+            let (on, index) = page_text(*resource);
             let _ = writeln!(page, "| `{action}` | {on} | {index} | {reason} |");
         }
     }
@@ -114,6 +115,6 @@ pub(super) fn check_page() {
     let there = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         there == page,
-        "docs/reference/roles.md differs from tests/roles/aws_calls.rs; set PULLYARD_WRITE_DOCS=1 to write it"
+        "docs/reference/roles.md differs from the permissions; set PULLYARD_WRITE_DOCS=1 to write it"
     );
 }

@@ -2,6 +2,7 @@
 
 use crate::prelude::*;
 use axum::http::{Method, Uri};
+use pullyard_domain::self_check::{RefusedCall, RoleReport, SELF_CHECK};
 
 pub(super) const IMAGES: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com/py/runner";
 
@@ -132,7 +133,21 @@ impl Account {
             let quota = json!({ "Quota": { "Value": limit } });
             account.set_answer(&format!("GetServiceQuota {code}"), &quota.to_string());
         }
+        for function in FUNCTIONS {
+            account.set_role_report(function, &[]);
+        }
         account
+    }
+
+    /// The answer of a function to its self-check.
+    pub(super) fn set_role_report(&self, function: &str, denied: &[RefusedCall]) {
+        let report =
+            RoleReport { function: function.into(), calls: 30, denied: denied.to_vec(), unanswered: Vec::new() };
+        self.set_invocation(function, &serde_json::to_string(&report).unwrap());
+    }
+
+    pub(super) fn set_invocation(&self, function: &str, answer: &str) {
+        self.set_answer(&format!("Invoke /2015-03-31/functions/py-{function}/invocations"), answer);
     }
 
     pub(super) fn set_image_labels(&self, labels: &Value) {
@@ -238,12 +253,15 @@ impl Account {
     }
 }
 
-fn operation_of(headers: &HeaderMap, body: &str) -> (String, String) {
+fn operation_of(headers: &HeaderMap, path: &str, body: &str) -> (String, String) {
     if let Some(target) = headers.get("x-amz-target") {
         let operation = target.to_str().unwrap().rsplit('.').next().unwrap().to_owned();
         let body: Value = serde_json::from_str(body).unwrap_or_default();
         let word = body["QuotaCode"].as_str().or_else(|| body["imageIds"][0]["imageDigest"].as_str());
         return (operation, word.unwrap_or_default().to_owned());
+    }
+    if body == SELF_CHECK {
+        return ("Invoke".to_owned(), path.to_owned());
     }
     let form = reqwest::Url::parse(&format!("http://x/?{body}")).unwrap();
     let parameter = |name: &str| form.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
@@ -261,7 +279,7 @@ async fn handle_call(
     // A download through a presigned URL.
     let (operation, word) = match method {
         Method::GET => ("GET".to_owned(), uri.path().to_owned()),
-        _ => operation_of(&headers, &text),
+        _ => operation_of(&headers, uri.path(), &text),
     };
     let target = headers.get("x-amz-target").map(|target| target.to_str().unwrap().to_owned());
     let (ahead, found, embedded) = {

@@ -3,6 +3,7 @@
 use super::account::{Account, IMAGES, error_answer, route_tables, subscriptions};
 use crate::cli::CommandOutput;
 use crate::prelude::*;
+use pullyard_domain::self_check::RefusedCall;
 use pullyard_protocol::version::PROTOCOL;
 use pullyard_store::{ReadyCursors, SweeperState};
 use pullyard_version::UNKNOWN;
@@ -55,7 +56,7 @@ async fn healthy_stack_passes_every_check_with_read_only_calls() {
     };
     for check in [
         "stack", "clock", "secret", "image", "agents", "egress", "alarms", "queue", "sweeper", "quota", "version",
-        "token", "model", "forge",
+        "token", "model", "forge", "roles",
     ] {
         assert_eq!(of(check), Some(json!("good")), "{check}: {findings:#?}");
     }
@@ -76,6 +77,7 @@ async fn healthy_stack_passes_every_check_with_read_only_calls() {
         "GetItem",
         "GetQueueAttributes",
         "GetServiceQuota",
+        "Invoke",
         "ListSubscriptionsByTopic",
     ];
     assert_eq!(sick.account.calls(), operations, "only reads, and no value of a secret");
@@ -95,6 +97,34 @@ async fn stack_in_update_rolled_back_or_failed_is_reported() {
         sick.assert_finding("stack", verdict, &[sentence]).await;
         sick.assert_finding("queue", "good", &[]).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn denied_call_of_a_function_is_named() {
+    let sick = DoctorWorld::healthy().await;
+    sick.assert_finding("roles", "good", &["The 8 roles allow all 240 calls."]).await;
+    let denied = RefusedCall {
+        action: "dynamodb:PutItem".into(),
+        on: "TICKET# in a transaction".into(),
+        reason: "no identity-based policy allows it".into(),
+    };
+    sick.account.set_role_report("webhook", &[denied]);
+    let phrases =
+        ["webhook is denied dynamodb:PutItem on TICKET# in a transaction", "no identity-based policy allows it"];
+    sick.assert_finding("roles", "wrong", &phrases).await;
+    sick.account.set_invocation("webhook", r#"{"errorType":"Error","errorMessage":"missing field `Records`"}"#);
+    let phrases = ["webhook did not check its role: missing field `Records`", "Deploy the release of this program"];
+    sick.assert_finding("roles", "wrong", &phrases).await;
+    sick.account.set_response(
+        "Invoke /2015-03-31/functions/py-api/invocations",
+        (
+            403,
+            json!({ "Message": "not authorized to perform: lambda:InvokeFunction", "__type": "AccessDeniedException" })
+                .to_string(),
+        ),
+    );
+    let phrases = ["This check failed", "lambda:InvokeFunction", "docs/operations.md lists all"];
+    sick.assert_finding("roles", "wrong", &phrases).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use super::account::{Account, error_answer};
 use crate::cli::CommandOutput;
 use crate::prelude::*;
+use pullyard_domain::self_check::RefusedCall;
 
 const DOCUMENTS: [&str; 2] = [include_str!("../../README.md"), include_str!("../../infra/README.md")];
 
@@ -80,7 +81,23 @@ async fn init_protects_the_table_once_unless_the_stack_is_temporary() {
     run_init(&story, &user, &["--no-forge"]).await.assert_exit(0, "The table pullyard is protected from deletion");
     account.set_answer("DescribeTable", &described(false));
     account.set_response("UpdateTable", error_answer("AccessDeniedException", "no"));
-    run_init(&story, &user, &["--no-forge"]).await.assert_exit(4, "can still be deleted by mistake");
+    let refused = run_init(&story, &user, &["--no-forge"]).await.assert_exit(4, "can still be deleted by mistake");
+    for report in ["The 8 roles allow all", "then check everything: pullyard doctor --stack py"] {
+        assert!(refused.err.contains(report), "the report is incomplete: {refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_ends_with_the_check_of_the_roles() {
+    let (story, account) = stack_without_token().await;
+    let user = account.operator();
+    run_init(&story, &user, &["--no-forge"]).await.assert_exit(0, "The 8 roles allow all 240 calls");
+    let denied =
+        RefusedCall { action: "dynamodb:PutItem".into(), on: "JOB# in a transaction".into(), reason: "no".into() };
+    account.set_role_report("api", &[denied]);
+    let denied = run_init(&story, &user, &["--no-forge"]).await;
+    let denied = denied.assert_exit(1, "The function api is denied dynamodb:PutItem on JOB# in a transaction");
+    assert!(denied.err.contains("then check everything"), "the report is incomplete: {denied:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

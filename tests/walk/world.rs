@@ -165,6 +165,7 @@ impl World {
             disk: Default::default(),
             artifacts_bucket: BUCKET.into(),
             kms_key: None,
+            tags: Default::default(),
             outbound_allow: AllowedRanges::loopback(),
             deployment: None,
             endpoints: Endpoints {

@@ -2,10 +2,21 @@
 
 use super::{ANN, ANNS_TOKEN, World};
 use crate::prelude::*;
+use pullyard_domain::forge::marker::Marker;
 use pullyard_domain::spending::SpentOn;
+use pullyard_local::User;
 
 pub(crate) fn ann() -> Value {
     json!({ "id": ANN, "login": "ann", "type": "User" })
+}
+
+impl Story {
+    /// The raises of a ticket. Units: dollars.
+    pub(crate) async fn list_raises(&self, project: &ProjectId, ticket: &str) -> Vec<u64> {
+        let of = SpentOn::Ticket(TicketKey::new(ticket).unwrap());
+        let stored = self.store().await.load_spending(project, &of).await.unwrap();
+        stored.into_iter().flat_map(|spending| spending.raises).map(|raise| raise.usd_micros / 1_000_000).collect()
+    }
 }
 
 impl World {
@@ -23,11 +34,8 @@ impl World {
         comments.as_array().unwrap().iter().map(body).collect()
     }
 
-    /// The raises of a ticket. Units: dollars.
     pub(crate) async fn list_raises(&self, ticket: &str) -> Vec<u64> {
-        let of = SpentOn::Ticket(TicketKey::new(ticket).unwrap());
-        let stored = self.story.store().await.load_spending(&self.story.project, &of).await.unwrap();
-        stored.into_iter().flat_map(|spending| spending.raises).map(|raise| raise.usd_micros / 1_000_000).collect()
+        self.story.list_raises(&self.story.project, ticket).await
     }
 }
 
@@ -97,4 +105,38 @@ async fn poll_finds_a_comment_that_raises_a_limit() {
     }
     assert_eq!(world.list_raises("APP-1").await, [20]);
     assert_eq!(world.list_comments(world.number).await.len(), 2, "the comment and one reply");
+}
+
+/// The account may push; only its authorship and our marker prevent a raise.
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_marked_comment_raises_nothing() {
+    let world = World::with_hook().await;
+    let (story, forge) = (&world.story, world.story.local.forge());
+    let gh1 = story.store().await.load_integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
+    let (token, login, id) = (story.forge_token(), gh1.account.login, gh1.account.id);
+    forge.add_user(User { login: login.clone(), id, token: token.clone() }, AccountKind::User).await.unwrap();
+    forge.set_role(REPOSITORY, &login, Role::Admin).await.unwrap();
+    let text = Marker::Status.append_to(ForgeKind::GitHub, "/pullyard raise 20");
+    let comment = world.comment_at_forge(&token, &text).await;
+    let user = json!({ "id": id, "login": login, "type": "User" });
+    assert_eq!(world.send_comment(comment, &text, &user).await, "own_review");
+    // A person at the same account writes without the marker.
+    assert_eq!(world.send_comment(comment + 1, "/pullyard raise 10", &user).await, "limit_raised");
+    for _ in 0..2 {
+        story.advance_and_sweep(Duration::from_secs(3_601)).await;
+        story.wait_for_empty_queues().await;
+    }
+    assert_eq!(world.list_raises("APP-1").await, [10]);
+    assert_eq!(world.list_comments(world.number).await.len(), 2, "the comment, and the reply to the person");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn raise_without_a_limit_names_nothing_to_write() {
+    let world = World::with_hook().await;
+    world.story.update_settings(|settings| settings.limits.ticket_jobs = None).await;
+    assert_eq!(world.send_comment(5, "/pullyard raise 5 jobs", &ann()).await, "no_limit_to_raise");
+    let replies = world.list_comments(world.number).await;
+    let sentence = "The limit of APP-1 was not raised: the project has no `limits.ticket_jobs` to raise.";
+    assert!(replies[0].starts_with(sentence) && !replies[0].contains("Write"), "{}", replies[0]);
+    assert_eq!(world.send_comment(6, "/pullyard raise 20", &ann()).await, "limit_raised");
 }

@@ -1,6 +1,6 @@
 //! Tests of missed webhooks while the forge fails or does not answer.
 
-use super::{ANN, SECRET, World};
+use super::{ANN, ANNS_TOKEN, SECRET, World};
 use crate::prelude::*;
 use axum::http::header::{HeaderMap, HeaderValue, LINK};
 use pullyard_domain::forge::Integration;
@@ -151,4 +151,24 @@ async fn comment_on_an_unreachable_pr_is_answered_after_one_try() {
     assert_eq!((status, response["code"].as_str()), (503, Some("unavailable")), "the forge repeats it: {response}");
     // One try takes as long as the forge waits, so three would be too late.
     assert_eq!(far.calls_about(""), ["GET /repos/acme/far/pulls/101"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn raise_is_decided_once_its_authors_permission_is_known() {
+    let world = World::new().await;
+    let forge = world.story.local.forge();
+    let asking = CallFilter { method: Some("GET".into()), path: "/collaborators/".into() };
+    forge.inject_fault(asking, 10_000, Fault::status(500));
+    world.comment_at_forge(ANNS_TOKEN, "/pullyard raise 20").await;
+    for _ in 0..3 {
+        assert!(world.poll_after(HOUR).await.is_some());
+    }
+    assert_eq!(world.list_raises("APP-1").await, [0_u64; 0]);
+    assert_eq!(world.list_comments(world.number).await.len(), 1, "no reply");
+    forge.clear_faults();
+    for _ in 0..2 {
+        assert_eq!(world.poll_after(HOUR).await, None);
+    }
+    assert_eq!(world.list_raises("APP-1").await, [20]);
+    assert_eq!(world.list_comments(world.number).await.len(), 2, "the comment and one reply");
 }

@@ -1,5 +1,6 @@
 //! Tests of replayed deliveries.
 
+use super::raises::ann;
 use super::{ANNS_TOKEN, World};
 use crate::prelude::*;
 use pullyard_domain::forge::marker::Marker;
@@ -76,4 +77,21 @@ async fn check_own_comment(kind: AccountKind, kind_name: &str, text: String) {
     let user = json!({ "id": id, "login": login, "type": kind_name });
     assert_eq!(world.deliver_and_replay(comment, text, &user).await, ["own_review"; 2]);
     assert!(world.story.revisions().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replay_of_a_raise_is_refused_with_the_way_to_raise() {
+    let world = World::with_hook().await;
+    let ben = world.add_reader().await;
+    for (comment, user, code) in [(5, &ann(), "limit_raised"), (6, &ben, "author_not_permitted")] {
+        let decision = world.send("acme", "issue_comment", &world.comment(comment, "/pullyard raise 20", user)).await.1;
+        assert_eq!(decision["code"], code);
+        let delivery = decision["delivery"].as_str().unwrap().parse().unwrap();
+        let refused = world.story.api.replay_delivery(&delivery).await.unwrap_err().to_string();
+        assert!(
+            refused.contains("a comment raises a limit only once") && refused.contains("tickets raise"),
+            "{refused}"
+        );
+    }
+    assert_eq!(world.list_raises("APP-1").await, [20]);
 }

@@ -9,6 +9,7 @@ mod label;
 mod model;
 mod queue;
 mod quota;
+mod role;
 mod secret;
 mod sweeper;
 
@@ -24,7 +25,7 @@ use pullyard_domain::text::{format_error_chain, to_sentence};
 /// Runs all checks through AWS. `secrets` are the full names of secrets that integrations and webhooks use.
 pub async fn run_checks(aws: &Aws, stack: &Stack, secrets: &[String]) -> Vec<Finding> {
     let mut findings = vec![check_status(stack)];
-    let checks: [std::pin::Pin<Box<dyn Future<Output = Vec<Finding>> + '_>>; 7] = [
+    let checks: [std::pin::Pin<Box<dyn Future<Output = Vec<Finding>> + '_>>; 8] = [
         Box::pin(run_check("secret", secret::check(aws, stack, secrets))),
         Box::pin(run_check("image", image::check(aws, stack))),
         Box::pin(run_check("egress", egress::check(aws, stack))),
@@ -32,6 +33,7 @@ pub async fn run_checks(aws: &Aws, stack: &Stack, secrets: &[String]) -> Vec<Fin
         Box::pin(run_check("queue", queue::check(aws, stack))),
         Box::pin(run_check("sweeper", sweeper::check(aws, stack))),
         Box::pin(run_check("quota", quota::check(aws))),
+        Box::pin(check_roles(aws, stack)),
     ];
     findings.extend(join_all(checks).await.into_iter().flatten());
     findings
@@ -39,6 +41,11 @@ pub async fn run_checks(aws: &Aws, stack: &Stack, secrets: &[String]) -> Vec<Fin
 
 pub async fn check_models(aws: &Aws, needs: &[ModelRequirement]) -> Vec<Finding> {
     run_check("model", model::check(aws, needs)).await
+}
+
+/// Lets each function check its role.
+pub async fn check_roles(aws: &Aws, stack: &Stack) -> Vec<Finding> {
+    run_check("roles", role::check(aws, stack)).await
 }
 
 async fn run_check(check: &'static str, future: impl Future<Output = Result<Vec<Finding>, Error>>) -> Vec<Finding> {

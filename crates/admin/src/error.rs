@@ -1,5 +1,7 @@
 //! Errors of calls to AWS.
 
+use pullyard_cloud::signed::{SignedCallError, is_denial, is_transient_code};
+
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     #[error("choose a region: set AWS_REGION or use --region")]
@@ -40,8 +42,7 @@ impl Error {
     }
 
     pub fn is_denied(&self) -> bool {
-        let codes = ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"];
-        self.code().is_some_and(|code| codes.contains(&code))
+        self.code().is_some_and(is_denial)
     }
 
     /// Advice for the operator, without a capital letter and a period.
@@ -76,8 +77,12 @@ impl From<pullyard_store::Error> for Error {
     }
 }
 
-pub(crate) fn is_transient_code(code: &str) -> bool {
-    let codes =
-        ["Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException", "RequestLimitExceeded"];
-    codes.contains(&code) || code.starts_with("InternalError") || code.starts_with("ServiceUnavailable")
+impl From<SignedCallError> for Error {
+    fn from(error: SignedCallError) -> Self {
+        match error {
+            SignedCallError::NoCredentials { reason } => Self::NoCredentials { reason },
+            SignedCallError::Unreachable { service, region, reason } => Self::Unreachable { service, region, reason },
+            SignedCallError::Refused { operation, code, message } => Self::Refused { operation, code, message },
+        }
+    }
 }

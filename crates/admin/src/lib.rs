@@ -8,7 +8,6 @@ mod error;
 mod first_token;
 mod protection;
 mod stack;
-mod xml;
 
 pub use aws::Aws;
 pub use error::Error;

@@ -1,7 +1,8 @@
 //! Reads a deployed stack and its outputs from CloudFormation.
 
+use crate::Error;
 use crate::aws::{Aws, Service, unreadable_response};
-use crate::{Error, xml};
+use pullyard_cloud::xml;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

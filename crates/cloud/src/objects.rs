@@ -129,6 +129,23 @@ impl Objects {
         Ok(Some(bytes))
     }
 
+    /// Stores an object without content, and returns the status of the answer. Errors: `Unavailable`.
+    pub async fn store_empty(&self, key: &str) -> Result<u16, Error> {
+        let headers = [("content-length".to_owned(), "0".to_owned())];
+        let url = self.presign("PUT", key, &headers, &[], READ_EXPIRY).await?;
+        // The URL is a credential: remove it from the error.
+        let failed = |error: reqwest::Error| Error::unavailable("store an object", error.without_url());
+        let answer = self.http()?.put(url).header("content-length", "0").send().await.map_err(failed)?;
+        Ok(answer.status().as_u16())
+    }
+
+    /// The status of the answer to a read: 403 if it is not allowed, and for a missing object.
+    pub async fn read_status(&self, key: &str) -> Result<u16, Error> {
+        let url = self.presign("GET", key, &[], &[], READ_EXPIRY).await?;
+        let failed = |error: reqwest::Error| Error::unavailable("read an object", error.without_url());
+        Ok(self.http()?.get(url).send().await.map_err(failed)?.status().as_u16())
+    }
+
     async fn head_size(&self, key: &str) -> Result<Option<u64>, Error> {
         let url = self.presign("HEAD", key, &[], &[], READ_EXPIRY).await?;
         // The URL is a credential: remove it from the error.

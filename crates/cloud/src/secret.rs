@@ -6,10 +6,12 @@ mod versions;
 
 pub use versions::{Version, Versions};
 
-use crate::Error;
 use crate::lazy::Lazy;
+use crate::signed::is_denial;
+use crate::{Error, Tags};
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError;
-use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType};
+use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};
 use pullyard_domain::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +39,7 @@ pub struct Secrets {
     refetch_lock: Arc<tokio::sync::Mutex<()>>,
     clock: MonotonicClock,
     kms_key: Option<String>,
+    tags: Tags,
 }
 
 struct CachedValue {
@@ -66,6 +69,7 @@ impl Secrets {
             refetch_lock: Arc::default(),
             clock: Arc::new(move || start.elapsed()),
             kms_key: None,
+            tags: Tags::default(),
         }
     }
 
@@ -79,6 +83,12 @@ impl Secrets {
     #[must_use]
     pub fn with_kms_key(self, kms_key: Option<String>) -> Self {
         Self { kms_key, ..self }
+    }
+
+    /// Creates secrets with these tags. An existing secret keeps its own tags.
+    #[must_use]
+    pub fn with_tags(self, tags: Tags) -> Self {
+        Self { tags, ..self }
     }
 
     /// Errors: `NoSecret` when the secret is missing or empty.
@@ -116,12 +126,14 @@ impl Secrets {
         };
         let refused_error = || Error::SecretRefused { name: name.into() };
         let stored = match put().await {
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => {
+            Err(error) if is_missing_or_denied(&error) => {
                 let create = self.client.create_secret().name(name).secret_string(value);
                 let create = create.set_kms_key_id(self.kms_key.clone());
+                let tag = |(key, value)| Tag::builder().key(key).value(value).build();
+                let create = self.tags.iter().map(tag).fold(create, |create, tag| create.tags(tag));
                 match create.client_request_token(&token).send().await {
                     Ok(_) => Ok(()),
-                    // A concurrent call created the secret; the later value wins.
+                    // A concurrent call created the secret, or the first call was denied; the later value wins.
                     Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_exists_exception()) => {
                         put().await.map(drop)
                     }
@@ -219,6 +231,13 @@ impl Secrets {
     fn age(&self, since: Duration) -> Duration {
         (self.clock)().saturating_sub(since)
     }
+}
+
+/// AWS denies a call for a missing name if the role allows ARNs only, because no ARN has that name. Whether the secret is
+/// missing or the role lacks the permission shows at the creation.
+fn is_missing_or_denied(error: &SdkError<PutSecretValueError>) -> bool {
+    let Some(error) = error.as_service_error() else { return false };
+    error.is_resource_not_found_exception() || error.code().is_some_and(is_denial)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

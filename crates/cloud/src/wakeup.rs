@@ -3,7 +3,7 @@
 mod mailbox;
 
 use crate::lazy::Lazy;
-use crate::{Error, trace};
+use crate::{Error, Tags, trace};
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
 use pullyard_domain::id::derived::{pull_request_group, ticket_group};
 use pullyard_domain::id::{IntegrationId, ProjectId};
@@ -19,6 +19,7 @@ pub struct Wakeups {
     dispatch_url: String,
     effects_url: String,
     calls_url: String,
+    mailbox_tags: Tags,
 }
 
 impl Wakeups {
@@ -40,7 +41,14 @@ impl Wakeups {
             dispatch_url: dispatch_url.into(),
             effects_url: effects_url.into(),
             calls_url: calls_url.into(),
+            mailbox_tags: Tags::default(),
         }
+    }
+
+    /// Creates mailboxes with these tags.
+    #[must_use]
+    pub fn with_mailbox_tags(self, mailbox_tags: Tags) -> Self {
+        Self { mailbox_tags, ..self }
     }
 
     pub async fn wake_job(&self, wakeup: &JobWakeup) -> Result<(), Error> {

@@ -18,8 +18,8 @@ pub mod attempt {
     pub use checkpoint::{Checkpoint, CheckpointLookup, MissingCheckpoint, find_checkpoint};
     pub use credentials::{Credentials, issue_credentials};
     pub use events::{BatchCounts, EventsAck, record_events};
-    pub(crate) use finish::link_late_pull_request;
     pub use finish::{Finish, finish_attempt};
+    pub(crate) use finish::{link_late_pull_request, load_charged_label};
     pub use inputs::list_inputs;
     pub(crate) use load_leased_job::{load_job_of, load_leased_job, load_trusted_job};
     pub use set_phase::{PhaseAnswer, set_phase};

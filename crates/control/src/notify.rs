@@ -122,12 +122,16 @@ async fn load_secret_url(ctx: &Context, project: &ProjectId, secret: &str) -> Re
 }
 
 /// Puts a notice off at one endpoint until its host may be called again. This is no try.
-/// Writes: NOTICE. Stale is harmless: the notice has changed, and stays due.
+/// Writes: NOTICE over its `rev`. Another endpoint of the notice may be recorded at the same time, so a stale write is
+/// repeated once. A notice that changed again stays due, and the sweeper repeats the message.
 pub(crate) async fn put_off(ctx: &Context, wakeup: &NoticeWakeup, until: Timestamp) -> Result<(), Error> {
-    let Some(mut notice) = ctx.store.load_notice(&wakeup.notice).await? else { return Ok(()) };
-    if let Some(due) = notice.waiting.get_mut(&wakeup.endpoint) {
+    for _ in 0..2 {
+        let Some(mut notice) = ctx.store.load_notice(&wakeup.notice).await? else { return Ok(()) };
+        let Some(due) = notice.waiting.get_mut(&wakeup.endpoint) else { return Ok(()) };
         *due = until;
-        ctx.store.record_notice(&notice.into()).await?;
+        if ctx.store.record_notice(&notice.into()).await? == Write::Applied {
+            break;
+        }
     }
     Ok(())
 }

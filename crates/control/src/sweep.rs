@@ -9,6 +9,7 @@ mod ready_jobs;
 mod report;
 mod runners;
 
+use crate::attempt::load_charged_label;
 use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::jobs::suspension::write_suspension;
 use crate::schedules::run_if_due;
@@ -262,7 +263,7 @@ async fn write_step(
         JobStep::Requeue(failure) => (job.requeue(now), Some(failure)),
         JobStep::Expire => (job.expire_suspension(now), None),
         JobStep::Cancel => (job.enforce_cancel(now), None),
-        JobStep::Fail(failure) => (job.fail(failure, now), None),
+        JobStep::Fail(failure) => (job.fail(name_ticket_limit(ctx, job, failure).await?, now), None),
         JobStep::Skip | JobStep::Admit | JobStep::Start | JobStep::Restart(_) | JobStep::StopTask => {
             return Ok(None);
         }
@@ -273,4 +274,13 @@ async fn write_step(
         Some(failure) => write_suspension(ctx, job, &next, AttemptEnd::Requeued { failure }, parts, now).await?,
         None => write_end(ctx, job, &next, parts, now).await?,
     }))
+}
+
+/// Names the pull request in the failure of a job at its limit, so that its advice is a complete command.
+async fn name_ticket_limit(ctx: &Context, job: &Job, failure: Failure) -> Result<Failure, Error> {
+    if !matches!(failure, Failure::TicketLimit { .. }) {
+        return Ok(failure);
+    }
+    let label = load_charged_label(ctx, job).await?;
+    Ok(job.failure_after_loss(label.as_deref()).unwrap_or(failure))
 }

@@ -8,6 +8,8 @@ mod keys;
 
 pub use keys::{KeyForm, KeySpec, ModelKey, ModelSecrets, Provider, ProviderSpec};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
+use std::path::Path;
 
 pub const CLAUDE_CODE: &str = claude_code::AGENT.code;
 pub const CODEX: &str = codex::AGENT.code;
@@ -109,10 +111,16 @@ impl Agent {
         Self { capability: PROJECT.into(), command: Vec::new(), model: None }
     }
 
-    /// The program of the command if it is a file of the repository, which a job without a checkout does not have.
-    pub fn program_of_repository(&self) -> Option<&str> {
-        let program = self.command.first().filter(|_| self.capability == COMMAND)?;
-        (program.contains('/') && !program.starts_with('/')).then_some(program)
+    /// The program or argument of the command that is a file of the repository, which a job without a checkout does not
+    /// have. An argument counts if it is a relative path that starts with `./` or ends like a script.
+    pub fn file_of_repository(&self) -> Option<&str> {
+        let (program, arguments) = self.command.split_first().filter(|_| self.capability == COMMAND)?;
+        if program.contains('/') && !program.starts_with('/') {
+            return Some(program);
+        }
+        // A user may have written the program and its arguments in one line.
+        let arguments = program.split_whitespace().skip(1).chain(arguments.iter().map(String::as_str));
+        arguments.into_iter().find(|argument| is_script_of_repository(argument))
     }
 
     pub fn check_for_repository(&self) -> Result<(), AgentFault> {
@@ -171,6 +179,21 @@ impl Agent {
     }
 }
 
+/// Extensions of files that an installed interpreter runs.
+const SCRIPT_EXTENSIONS: [&str; 12] = ["bash", "cjs", "jar", "js", "lua", "mjs", "php", "pl", "py", "rb", "sh", "ts"];
+
+fn is_script_of_repository(argument: &str) -> bool {
+    if argument.starts_with("./") || argument.starts_with("../") {
+        return true;
+    }
+    // An option, a path elsewhere, a URL, or a script as text.
+    let is_other = argument.starts_with(['/', '-', '~', '$'])
+        || argument.contains("://")
+        || argument.contains(char::is_whitespace);
+    let extension = Path::new(argument).extension().and_then(OsStr::to_str);
+    !is_other && extension.is_some_and(|extension| SCRIPT_EXTENSIONS.contains(&extension))
+}
+
 pub(crate) fn model_name_rule() -> String {
     format!("use at most {MAX_MODEL_BYTES} letters, digits and any of .:/_@[]-, beginning with a letter or digit")
 }
@@ -194,6 +217,29 @@ mod tests {
 
     fn check(agent: &Agent, expected: Option<&str>) {
         assert_eq!(agent.check_for_repository().err().map(|bad| bad.field), expected, "{agent:?}");
+    }
+
+    #[test]
+    fn file_of_the_repository_is_found_in_the_command() {
+        let check = |command: &[&str], file: Option<&str>| {
+            assert_eq!(agent("command", command, None).file_of_repository(), file, "{command:?}");
+        };
+        check(&["./worker.py"], Some("./worker.py"));
+        check(&["scripts/worker"], Some("scripts/worker"));
+        check(&["python3", "worker.py"], Some("worker.py"));
+        check(&["python3 worker.py"], Some("worker.py"));
+        check(&["node", "--trace-warnings", "tools/worker.mjs"], Some("tools/worker.mjs"));
+        check(&["bash", "./worker"], Some("./worker"));
+        check(&["sh", "-c", "./worker --all"], Some("./worker --all"));
+        check(&["java", "-jar", "../worker.jar"], Some("../worker.jar"));
+        check(&["python3", "/opt/worker.py"], None);
+        check(&["/opt/my tools/worker"], None);
+        check(&["python3", "-m", "worker"], None);
+        check(&["deno", "run", "https://example.com/worker.ts"], None);
+        check(&["lint", "--config=lint.js", "--ext", ".py"], None);
+        check(&["sh", "-c", "cd /opt && python3 worker.py"], None);
+        check(&["bash", "~/worker.sh", "notes.md"], None);
+        assert_eq!(agent("claude_code", &["./worker.py"], None).file_of_repository(), None);
     }
 
     #[test]

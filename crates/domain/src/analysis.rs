@@ -28,6 +28,16 @@ coded_enum! {
     }
 }
 
+/// Why an analysis cannot use the repository's own agent: it is a file of the repository. `None`: it can, or the
+/// project chooses the agent.
+pub fn agent_fault(repository: &Repository) -> Option<String> {
+    let file = repository.agent.file_of_repository()?;
+    let name = &repository.name;
+    Some(format!(
+        "an analysis has no checkout, so it cannot run `{file}` of {name}: name an installed program, or another agent"
+    ))
+}
+
 /// Input of an analysis job, frozen at its creation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnalysisPlan {

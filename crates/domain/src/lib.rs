@@ -56,6 +56,7 @@ pub mod runner;
 pub mod schedule;
 pub mod secret;
 pub mod select;
+pub mod self_check;
 pub mod setting_fault;
 pub mod spending;
 pub mod sweep;

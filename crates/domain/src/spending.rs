@@ -308,6 +308,24 @@ impl Job {
         self
     }
 
+    /// The failure of a lost attempt that has used the rest of the job's reservation: an agent could not make one request
+    /// with it. `pull_request`: as in [`Job::name_limit_of`].
+    pub fn failure_after_loss(&self, pull_request: Option<&str>) -> Option<Failure> {
+        let lost = self.clone().count_lost_attempt();
+        let charge = lost.charged.as_ref().filter(|_| lost.has_used_reservation())?;
+        Some(name_ticket_limit(charge, lost.describe_used(charge), pull_request))
+    }
+
+    fn has_used_reservation(&self) -> bool {
+        self.reservation_left().is_some_and(|left| left < MIN_USD_MICROS)
+    }
+
+    /// The cost of all attempts. Lost ones may have used less than they count with.
+    fn describe_used(&self, charge: &JobCharge) -> String {
+        let used = format_usd(self.spent_usd_micros.saturating_add(charge.lost_usd_micros));
+        if charge.lost_usd_micros > 0 { format!("up to {used}") } else { used }
+    }
+
     /// Names the ticket's limit in an end that its reservation caused. `self` is the job before the attempt's cost,
     /// `pull_request` the name of its pull request.
     pub fn name_limit_of(&self, end: End, pull_request: Option<&str>) -> End {
@@ -328,19 +346,25 @@ impl Job {
     fn name_limit(&self, failure: Failure, pull_request: Option<&str>) -> Failure {
         match (failure, &self.charged) {
             (Failure::CostLimit { spent, .. }, Some(charge)) if self.is_limited_by_reservation() => {
-                let limit = format_usd(charge.usd_micros.unwrap_or(0));
-                let (ticket, raise) = match &charge.of {
-                    SpentOn::Ticket(key) => (key.to_string(), format!("tickets raise {key}")),
-                    SpentOn::PullRequest(id) => (
-                        pull_request.map_or_else(|| format!("pull request {}", id.number), str::to_owned),
-                        format!("pulls raise {}", pull_request.unwrap_or("PR")),
-                    ),
-                };
-                Failure::TicketLimit { spent, limit, ticket, raise: Cause(raise) }
+                // An attempt without money spent nothing; earlier ones used the reservation.
+                let spent = if self.has_used_reservation() { self.describe_used(charge) } else { spent };
+                name_ticket_limit(charge, spent, pull_request)
             }
             (failure, _) => failure,
         }
     }
+}
+
+fn name_ticket_limit(charge: &JobCharge, spent: String, pull_request: Option<&str>) -> Failure {
+    let limit = format_usd(charge.usd_micros.unwrap_or(0));
+    let (ticket, raise) = match &charge.of {
+        SpentOn::Ticket(key) => (key.to_string(), format!("tickets raise {key}")),
+        SpentOn::PullRequest(id) => (
+            pull_request.map_or_else(|| format!("pull request {}", id.number), str::to_owned),
+            format!("pulls raise {}", pull_request.unwrap_or("PR")),
+        ),
+    };
+    Failure::TicketLimit { spent, limit, ticket, raise: Cause(raise) }
 }
 
 #[cfg(test)]

@@ -124,6 +124,8 @@ pub fn step_after_runner_loss(job: &Job, failure: Failure, now: Timestamp) -> Jo
 /// A platform fault before the agent worked requeues the job, up to the limit. Afterwards the project's policy decides,
 /// because unfinished work costs money. Spot interruptions always requeue it, because Spot users accept them for the
 /// price. So does a possible push or review, because the next attempt adopts it.
+///
+/// A job that has used its reservation fails, because its next agent could make no request.
 fn requeue_or_fail(job: &Job, failure: Failure) -> JobStep {
     let may_requeue = match job.status {
         JobStatus::Claimed | JobStatus::Preparing => true,
@@ -131,10 +133,13 @@ fn requeue_or_fail(job: &Job, failure: Failure) -> JobStep {
         _ if matches!(failure, Failure::SpotInterrupted {}) => true,
         _ => job.policy.offline == OfflinePolicy::Requeue,
     };
-    if failure.class() == FailureClass::Infra && may_requeue && job.requeues < job.policy.requeues {
-        JobStep::Requeue(failure)
-    } else {
-        JobStep::Fail(failure)
+    if failure.class() != FailureClass::Infra || !may_requeue || job.requeues >= job.policy.requeues {
+        return JobStep::Fail(failure);
+    }
+    let may_adopt = job.lost_a_push || (job.status == JobStatus::Syncing && job.publishes() != Publishes::Nothing);
+    match job.failure_after_loss(None).filter(|_| !may_adopt) {
+        Some(limit) => JobStep::Fail(limit),
+        None => JobStep::Requeue(failure),
     }
 }
 

@@ -7,7 +7,7 @@ use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_smithy_http_client::Builder;
 use pullyard_cloud::{DeadLetters, Objects, Secrets, Tasks, Wakeups, with_timeouts};
-pub use pullyard_cloud::{QueuePair, RUNNER_CONTAINER, TaskDefinitions, TaskNetwork};
+pub use pullyard_cloud::{QueuePair, RUNNER_CONTAINER, Tags, TaskDefinitions, TaskNetwork};
 use pullyard_control::{Clock, Connections, Context, ContextParts, Disk, ForgeTokens};
 pub use pullyard_domain::artifact::RETENTION as ARTIFACTS_KEPT;
 use pullyard_outbound as outbound;
@@ -44,6 +44,8 @@ pub struct Config {
     pub artifacts_bucket: String,
     /// `PULLYARD_KMS_KEY`: encrypts the users' secrets; without it, AWS's own key does.
     pub kms_key: Option<String>,
+    /// `PULLYARD_TAGS`: the tags of users' secrets and runners' mailboxes, as `project=a,stage=b`.
+    pub tags: Tags,
     /// `PULLYARD_OUTBOUND_ALLOW`: private addresses that users may name, as `10.20.0.0/16,fd00::/8`.
     pub outbound_allow: AllowedRanges,
     /// `PULLYARD_DEPLOYMENT`: the stack's name in metrics; without it, no metrics are written.
@@ -123,6 +125,10 @@ impl Config {
             disk: Disk::default(),
             artifacts_bucket: needed("PULLYARD_ARTIFACTS_BUCKET")?,
             kms_key: var("PULLYARD_KMS_KEY"),
+            tags: Tags::parse(&var("PULLYARD_TAGS").unwrap_or_default()).ok_or_else(|| VariableError {
+                name: "PULLYARD_TAGS",
+                fault: "is wrong: use KEY=VALUE,KEY=VALUE".into(),
+            })?,
             outbound_allow: var("PULLYARD_OUTBOUND_ALLOW").unwrap_or_default().parse().map_err(|error| {
                 VariableError { name: "PULLYARD_OUTBOUND_ALLOW", fault: format!("is wrong: {error}") }
             })?,
@@ -166,11 +172,13 @@ impl Config {
                 self.dispatch_queue_url,
                 self.effects_queue_url,
                 self.calls_queue_url,
-            ),
+            )
+            .with_mailbox_tags(self.tags.clone()),
             tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definitions, self.network),
             secrets: Secrets::new(sdk, secretsmanager.as_deref())
                 .with_clock(move || steady.monotonic())
-                .with_kms_key(self.kms_key),
+                .with_kms_key(self.kms_key)
+                .with_tags(self.tags),
             objects: Objects::new(sdk, s3.as_deref(), &self.artifacts_bucket),
             forges,
             forge_tokens: ForgeTokens::default(),
@@ -239,6 +247,9 @@ mod tests {
         };
         let error = Config::from_vars(wrong).unwrap_err().to_string();
         assert!(error.contains("PULLYARD_OUTBOUND_ALLOW is wrong: 10.0.0.0/33"), "{error}");
+        let wrong = |name| Some(if name == "PULLYARD_TAGS" { "project" } else { "small=s,medium=m,large=l" }.into());
+        let error = Config::from_vars(|name| wrong(name).filter(|_| name != "PULLYARD_OUTBOUND_ALLOW")).unwrap_err();
+        assert_eq!(error.name, "PULLYARD_TAGS");
     }
 
     #[tokio::test]
@@ -266,6 +277,7 @@ mod tests {
         let config = Config::from_vars(|name| match name {
             "PULLYARD_SUBNETS" => Some("subnet-a, subnet-b".into()),
             "PULLYARD_OUTBOUND_ALLOW" => Some("10.0.0.0/8, fd00::/8".into()),
+            "PULLYARD_TAGS" => Some("project=a,stage=b".into()),
             "PULLYARD_SECURITY_GROUPS" | "PULLYARD_PUBLIC_IP" | "PULLYARD_TASK_ISOLATION" => None,
             "PULLYARD_TASK_DEFINITIONS" => Some("small=s,medium=m,large=l".into()),
             _ => Some("x".into()),

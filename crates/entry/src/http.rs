@@ -8,8 +8,8 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 pub use lambda_http::Error;
-use lambda_http::lambda_runtime;
-use lambda_http::request::{LambdaRequest, RequestContext};
+pub use lambda_http::request::LambdaRequest;
+use lambda_http::request::RequestContext;
 use lambda_http::{Adapter, Body, Context as LambdaContext, LambdaEvent, RequestExt};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use pullyard_protocol::version::{HEADER, OLDEST_PROTOCOL};
@@ -31,19 +31,18 @@ pub fn with_logging(function: &'static str, ctx: &Context, router: Router) -> Ro
     router.layer(from_fn_with_state((function, ctx.clone()), run_invocation))
 }
 
-pub async fn run(router: Router) -> Result<(), Error> {
+/// Sends one API Gateway event to a router, through the code of Lambda's runtime.
+pub async fn respond(router: Router, event: LambdaEvent<LambdaRequest>) -> Result<Value, Error> {
     let service = tower::service_fn(move |request| handle_request(router.clone(), request));
-    lambda_runtime::run(Adapter::from(service).map_request(reencode_path)).await
+    let response = Adapter::from(service).map_request(reencode_path).oneshot(event).await?;
+    Ok(serde_json::to_value(response)?)
 }
 
-/// Sends one API Gateway event to a router, through the code of Lambda's runtime.
+/// Like [`respond`], without the context of an invocation.
 pub async fn invoke(router: Router, event: Value) -> Result<Value, String> {
     let payload: LambdaRequest = serde_json::from_value(event).map_err(|error| error.to_string())?;
     let event = LambdaEvent::new(payload, LambdaContext::default());
-    let service = tower::service_fn(move |request| handle_request(router.clone(), request));
-    let response =
-        Adapter::from(service).map_request(reencode_path).oneshot(event).await.map_err(|error| error.to_string())?;
-    serde_json::to_value(response).map_err(|error| error.to_string())
+    respond(router, event).await.map_err(|error| error.to_string())
 }
 
 /// Encodes the path again: API Gateway's HTTP APIs decode it, but the router expects an encoded path.

@@ -69,7 +69,12 @@ pub fn record_id(name: &'static str, value: impl Display) {
 }
 
 pub(crate) fn request_id(context: &lambda_http::Context) -> String {
-    if context.request_id.is_empty() { format!("{:032x}", random()) } else { context.request_id.clone() }
+    if context.request_id.is_empty() { random_id() } else { context.request_id.clone() }
+}
+
+/// 32 hex digits. Not a secret, only unique.
+pub(crate) fn random_id() -> String {
+    format!("{:032x}", random())
 }
 
 /// The caller's trace, else Lambda's. API Gateway forwards the caller's id, which is also in the caller's log.

@@ -1,6 +1,7 @@
 //! Processes batches of SQS messages and returns only failed messages to the queue.
 
 use crate::invocation::{record_id, run_in_span};
+use crate::self_check;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use pullyard_cloud::trace;
 use pullyard_domain::trace::TraceId;
@@ -97,6 +98,9 @@ where
     F: Future<Output = Result<(), E>>,
 {
     let body = record.body.as_deref().unwrap_or_default();
+    if self_check::is_requested(body) {
+        return Ok(());
+    }
     let message = serde_json::from_str(body).map_err(|error| format!("cannot parse it: {error}"))?;
     // Boxed, because the SDK's futures are large and expensive to compile.
     Box::pin(act(message)).await.map_err(|error| error.to_string())
@@ -127,6 +131,7 @@ mod tests {
                 { "messageId": "poison", "body": "not json", "attributes": {} },
                 { "messageId": "failing", "body": "{\"ok\":false}", "attributes": {} },
                 { "messageId": "fine", "body": "{\"ok\":true}", "attributes": {} },
+                { "messageId": "checked", "body": self_check::SELF_CHECK, "attributes": {} },
             ]),
             &["poison", "failing"],
         )

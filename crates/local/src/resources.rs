@@ -6,7 +6,7 @@ use pullyard_cloud::{QueuePair, Secrets, TaskDefinitions};
 use pullyard_domain::secret::{LOCAL_FORGE_SECRET, LOCAL_PERSON_SECRET};
 use pullyard_emulator::sqs::Sqs;
 use pullyard_emulator::{ACCOUNT, Aws, Endpoints, REGION};
-use pullyard_entry::config::{self, ARTIFACTS_KEPT, AllowedRanges, Config};
+use pullyard_entry::config::{self, ARTIFACTS_KEPT, AllowedRanges, Config, Tags};
 use pullyard_store::{Scope, Store, to_stored_token};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -124,6 +124,7 @@ pub(crate) fn config(options: &Options, queues: &Queues, endpoints: &Endpoints, 
         disk: options.disk.clone(),
         artifacts_bucket: BUCKET.into(),
         kms_key: None,
+        tags: Tags::parse(&format!("pullyard:deployment={TABLE}")).unwrap_or_default(),
         outbound_allow: AllowedRanges::loopback(),
         deployment: options.deployment.clone(),
         endpoints: config::Endpoints {

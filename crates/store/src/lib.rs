@@ -34,6 +34,7 @@ mod read {
     mod work;
 
     pub use event::StoredBatch;
+    pub use list::VisibleRows;
     pub use ticket::StoredText;
     pub use work::{DuePage, ReadyPage, WorkKey};
 }
@@ -81,7 +82,7 @@ pub use error::Error;
 pub use item::hook::{HookStats, Rotation};
 pub use item::sweeper_state::{Gauges, MAX_CLOCK_SKEW, ReadyCursors, SweeperState};
 pub use item::token::{Scope, Token, TokenKind, hash_token, to_stored_token};
-pub use read::{DuePage, ReadyPage, StoredBatch, StoredText, WorkKey};
+pub use read::{DuePage, ReadyPage, StoredBatch, StoredText, VisibleRows, WorkKey};
 pub use write::{
     CommentCreation, Conclusion, EventBatch, JobCreation, JobWrite, RegistrationWrite, RepositoryRemoval, Request,
     ReviewTrigger, ReviewWait, RunWrite, RunnerCondition, TextEdit, TicketCreation,

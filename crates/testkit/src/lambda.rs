@@ -21,8 +21,10 @@ use pullyard_emulator::lambda::Function;
 pub use environment::EnvironmentInfo;
 pub use usage::Usage;
 
-/// Maximum size of an event and of an answer.
-const MAX_BYTES: usize = 6_291_556;
+/// Maximum size of an event.
+const MAX_EVENT_BYTES: usize = 6_291_456;
+/// Maximum size of an answer.
+const MAX_ANSWER_BYTES: usize = 6_291_556;
 /// Environments that may die in a row before they take an event. AWS has a limit as well.
 const MAX_STARTS: u32 = 3;
 
@@ -97,9 +99,9 @@ impl Runtime {
     /// An event that no process has taken is retried in another; an event that was taken never runs twice.
     pub async fn invoke(&self, event: &Value) -> InvocationResult {
         let event = Bytes::from(event.to_string());
-        if event.len() > MAX_BYTES {
+        if event.len() > MAX_EVENT_BYTES {
             let size = event.len();
-            return InvocationResult::from_failure(format!("an event has at most {MAX_BYTES} bytes, not {size}"));
+            return InvocationResult::from_failure(format!("an event has at most {MAX_EVENT_BYTES} bytes, not {size}"));
         }
         let Ok(_permit) = self.inner.free.acquire().await else {
             return InvocationResult::from_failure("the function is shut down".to_owned());

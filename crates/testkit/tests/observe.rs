@@ -27,6 +27,7 @@ async fn every_request_is_observed_before_its_answer() {
         (&at.dynamodb, "DynamoDB_20120810.PutItem", long, "dynamodb:PutItem"),
         (&at.dynamodb, "DynamoDB_20120810.GetItem", json!({ "TableName": "t" }), "dynamodb:GetItem"),
         (&at.sqs, "AmazonSQS.CreateQueue", json!({ "QueueName": "q" }), "sqs:CreateQueue"),
+        (&at.sqs, "AmazonSQS.CreateQueue", json!({ "QueueName": "r", "tags": { "a": "b" } }), "sqs:TagQueue"),
         (&at.secretsmanager, "secretsmanager.ListSecrets", json!({}), "secretsmanager:ListSecrets"),
         (&at.ecs, "AmazonEC2ContainerServiceV20141113.ListTasks", json!({}), "ecs:ListTasks"),
     ] {
@@ -37,11 +38,11 @@ async fn every_request_is_observed_before_its_answer() {
         let found = actions.lock().unwrap().last().cloned().unwrap_or_default();
         assert_eq!(found, format!("one {action}"));
     }
-    assert_eq!(actions.lock().unwrap().len(), 6, "each request is observed once");
+    assert_eq!(actions.lock().unwrap().len(), 8, "each request is observed once, and tags need an action of their own");
     // An object with a signed URL. Its bytes contain a request, which must not be parsed.
     let object =
         http.put(format!("{}/b/a/c?x-app=one&X-Amz-Signature=0", at.s3)).body("GET /b/d?x-app=two HTTP/1.1\r\n\r\n");
     assert_eq!(object.send().await.unwrap().status().as_u16(), 403, "the signature is wrong");
-    assert_eq!(actions.lock().unwrap().split_off(6), ["one s3:PutObject"]);
+    assert_eq!(actions.lock().unwrap().split_off(8), ["one s3:PutObject"]);
     aws.shutdown().await;
 }

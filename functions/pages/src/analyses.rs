@@ -4,10 +4,11 @@ use crate::frame::Tab;
 use crate::prelude::*;
 use crate::verdict::accepted_job;
 use pullyard_control::StartAnalysis;
-use pullyard_domain::analysis::{AnalysedItem, Analysis, AnalysisReport, ItemKind, Staleness};
+use pullyard_domain::analysis::{self, AnalysedItem, Analysis, AnalysisReport, ItemKind, Staleness};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::Repository;
+use pullyard_domain::text::to_sentence;
 
 #[derive(Template)]
 #[template(path = "analyses.html")]
@@ -118,4 +119,14 @@ pub(crate) async fn start(visit: PageContext, Form(form): Form<StartForm>) -> Re
 /// The page of a repository's items.
 pub(crate) fn items_url(project: &ProjectId, repository: &RepositoryName) -> String {
     format!("/analyses/items?project={project}&repository={}", percent_encode(repository.as_str()))
+}
+
+/// The sentence that replaces the button of an analysis.
+pub(crate) fn agent_fault(repository: &Repository) -> Option<SafeText> {
+    analysis::agent_fault(repository).map(|fault| line(&to_sentence(&fault.replace('`', ""))))
+}
+
+pub(crate) fn agent_url(repository: &Repository) -> String {
+    let name = percent_encode(repository.name.as_str());
+    format!("/setup/repositories/add?project={}&repository={name}", repository.project)
 }

@@ -2,8 +2,8 @@
 
 use super::Finding;
 use crate::aws::Service;
-use crate::xml::Element;
 use crate::{Aws, Error, Stack};
+use pullyard_cloud::xml::Element;
 
 const HELP: &str = "Add a route for 0.0.0.0/0 to an internet or NAT gateway, or deploy with other subnets. Without \
                     subnets, the stack creates its own.";

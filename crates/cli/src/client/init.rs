@@ -8,6 +8,7 @@ use super::doctor::Account;
 use super::{Global, prompt};
 use crate::client::choices::agent_choices;
 use crate::client::prelude::*;
+use pullyard_admin::doctor::{self, Finding, Verdict};
 use pullyard_admin::{Aws, Error, ProtectionOutcome, Renew, Stack, protect_table};
 use pullyard_domain::agent::{Agent, ChoiceLevel};
 use pullyard_domain::forge::ForgeKind;
@@ -25,7 +26,7 @@ use sign_in::sign_in;
 /// Set up a deployed stack.
 ///
 /// Creates the first admin token, which signs this command line in, then the first project, the forge and a repository, and
-/// protects the table from deletion. Existing objects stay unchanged; it is safe to run twice.
+/// protects the table from deletion. Each function then checks its role. Existing objects stay unchanged; it is safe to run twice.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard init --stack pullyard --project acme --repo acme/app --agent claude_code
@@ -142,9 +143,14 @@ impl Init {
             let request = AddRepository { workflows: self.workflows, ..request };
             record(ensure_repository(&session, &project, &request).await?);
         }
-        // Last: a user without this permission has done every other step.
-        if let Some(step) = ensure_protection(&aws, &stack).await? {
-            record(step);
+        // Last: a user without these permissions has done every other step.
+        let (protection, roles) = (ensure_protection(&aws, &stack).await, check_roles(&aws, &stack).await);
+        let mut faults = Vec::new();
+        for outcome in [protection, roles] {
+            match outcome {
+                Ok(step) => step.into_iter().for_each(&mut record),
+                Err(fault) => faults.push(fault),
+            }
         }
         let next = next_steps(&stack, &forge, &project);
         if screen.is_json() {
@@ -154,7 +160,11 @@ impl Init {
                 screen.hint(&line);
             }
         }
-        Ok(())
+        // After the report, which the faults leave complete.
+        match faults.into_iter().next() {
+            Some(fault) => Err(fault),
+            None => Ok(()),
+        }
     }
 }
 
@@ -275,9 +285,11 @@ async fn ensure_repository(session: &Session, project: &ProjectId, request: &Add
 async fn ensure_protection(aws: &Aws, stack: &Stack) -> Result<Option<Step>, CliError> {
     let table = &stack.table;
     let outcome = protect_table(aws, stack).await.map_err(|error| {
-        to_fault(error).with_help(format!(
-            "the table {table} can still be deleted by mistake: run this command again with the permissions dynamodb:DescribeTable and dynamodb:UpdateTable"
-        ))
+        let advice = match error.is_denied() {
+            true => "run this command again with the permissions dynamodb:DescribeTable and dynamodb:UpdateTable",
+            false => "run this command again",
+        };
+        to_fault(error).with_help(format!("the table {table} can still be deleted by mistake: {advice}"))
     })?;
     Ok(match outcome {
         ProtectionOutcome::Enabled => {
@@ -290,6 +302,21 @@ async fn ensure_protection(aws: &Aws, stack: &Stack) -> Result<Option<Step>, Cli
         )),
         ProtectionOutcome::Unchanged => None,
     })
+}
+
+/// Only AWS knows what it denies: emulators do not evaluate roles as it does.
+async fn check_roles(aws: &Aws, stack: &Stack) -> Result<Option<Step>, CliError> {
+    let findings = doctor::check_roles(aws, stack).await;
+    match findings.into_iter().next() {
+        Some(Finding { verdict: Verdict::Good, sentence, .. }) => {
+            Ok(Some(Step::new("roles", StepOutcome::Existed, sentence)))
+        }
+        Some(Finding { sentence, help, .. }) => {
+            let help = help.unwrap_or_default();
+            Err(CliError::failed(sentence.trim_end_matches('.')).with_help(help.trim_end_matches('.')))
+        }
+        None => Ok(None),
+    }
 }
 
 fn next_steps(stack: &Stack, forge: &Forge, project: &ProjectId) -> Vec<String> {

@@ -15,11 +15,13 @@ fn parse_json_body(read: &[u8]) -> Option<Value> {
     (body.len() == length.unwrap_or(0)).then(|| serde_json::from_str(body).unwrap())
 }
 
-async fn create_request(kms_key: Option<&str>) -> Value {
+const MISSING: &str = "ResourceNotFoundException";
+
+async fn create_request(missing: &str, kms_key: Option<&str>, tags: Tags) -> Value {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let wire = Wire::default();
-    let none = json!({ "__type": "ResourceNotFoundException", "Message": "none" });
+    let none = json!({ "__type": missing, "Message": "none" });
     wire.fail_next("PutSecretValue", Fault::Refused(400, none));
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -28,7 +30,7 @@ async fn create_request(kms_key: Option<&str>) -> Value {
         .retry_config(aws_config::retry::RetryConfig::disabled())
         .http_client(wire)
         .build();
-    let secrets = Secrets::new(&config, Some(&url)).with_kms_key(kms_key.map(str::to_owned));
+    let secrets = Secrets::new(&config, Some(&url)).with_kms_key(kms_key.map(str::to_owned)).with_tags(tags);
     let answering = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         let mut read = Vec::new();
@@ -50,7 +52,25 @@ async fn create_request(kms_key: Option<&str>) -> Value {
 #[tokio::test]
 async fn secret_is_created_with_the_configured_kms_key_or_none() {
     let key = "arn:aws:kms:us-east-1:123456789012:key/1";
-    let asked_with = create_request(Some(key)).await;
+    let asked_with = create_request(MISSING, Some(key), Tags::default()).await;
     assert_eq!((&asked_with["Name"], &asked_with["KmsKeyId"]), (&json!("t/user/s"), &json!(key)));
-    assert_eq!(create_request(None).await["KmsKeyId"], Value::Null);
+    let with_none = create_request(MISSING, None, Tags::default()).await;
+    assert_eq!((&with_none["KmsKeyId"], &with_none["Tags"]), (&Value::Null, &Value::Null));
+}
+
+/// AWS denies the call if the role names ARNs, because a missing secret has none.
+#[tokio::test]
+async fn secret_is_created_if_aws_denies_the_missing_name() {
+    let created = create_request("AccessDeniedException", None, Tags::default()).await;
+    assert_eq!(created["Name"], "t/user/s");
+}
+
+#[tokio::test]
+async fn secret_is_created_with_the_configured_tags() {
+    let tags = Tags::parse("stage=prod,pullyard:deployment=acme").unwrap();
+    let expected = json!([
+        { "Key": "pullyard:deployment", "Value": "acme" },
+        { "Key": "stage", "Value": "prod" },
+    ]);
+    assert_eq!(create_request(MISSING, None, tags).await["Tags"], expected);
 }

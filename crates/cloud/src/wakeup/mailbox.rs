@@ -15,12 +15,13 @@ impl Wakeups {
         format!("{folder}/{}wake-{mailbox}", name.strip_suffix("dispatch").unwrap_or_default())
     }
 
-    /// Idempotent: an existing queue stays.
+    /// Idempotent: an existing queue stays, with its own tags.
     pub async fn create_mailbox(&self, mailbox: &MailboxId) -> Result<(), Error> {
         let url = self.mailbox_url(mailbox);
         let name = url.rsplit('/').next().unwrap_or_default();
         let call = self.client.create_queue().queue_name(name);
         let call = call.attributes(QueueAttributeName::MessageRetentionPeriod, RETENTION_SECS);
+        let call = self.mailbox_tags.iter().fold(call, |call, (key, value)| call.tags(key, value));
         call.send().await.map_err(|error| Error::unavailable("create a mailbox", error))?;
         Ok(())
     }

@@ -75,15 +75,18 @@ pub async fn finish_attempt(ctx: &Context, fence: &Fence, finish: &Finish) -> Re
 
 /// Names the limit that a user can raise, in a failure at a limit of cost.
 async fn name_limit(ctx: &Context, job: &Job, end: End) -> Result<End, Error> {
-    let is_of_pull_request = job.charged.as_ref().is_some_and(|charge| matches!(charge.of, SpentOn::PullRequest(_)));
-    let label = match (&end, job.pull_request()) {
-        (End::Failed(Failure::CostLimit { .. }, _), Some(id)) if is_of_pull_request => {
-            let repository = ctx.store.load_repository(&job.project, &job.integration, job.repository).await?;
-            repository.map(|repository| pull_request_label(Some(&repository.name), id.number))
-        }
+    let label = match &end {
+        End::Failed(Failure::CostLimit { .. }, _) => load_charged_label(ctx, job).await?,
         _ => None,
     };
     Ok(job.name_limit_of(end, label.as_deref()))
+}
+
+/// The name of the pull request in which the job counts. `None`: it counts in a ticket.
+pub(crate) async fn load_charged_label(ctx: &Context, job: &Job) -> Result<Option<String>, Error> {
+    let Some(SpentOn::PullRequest(id)) = job.charged.as_ref().map(|charge| &charge.of) else { return Ok(None) };
+    let repository = ctx.store.load_repository(&job.project, &job.integration, job.repository).await?;
+    Ok(repository.map(|repository| pull_request_label(Some(&repository.name), id.number)))
 }
 
 /// A result and an output belong to certain kinds of job.

@@ -2,24 +2,36 @@
 
 use super::compare::{HookView, load_hook_view, signature_drift};
 use super::drift::Drift;
-use crate::corrupt::skip_corrupt;
+use crate::corrupt::{skip_corrupt, skip_corrupt_items};
 use crate::{Context, Error};
 use pullyard_domain::hook::Webhook;
+use pullyard_domain::id::HookName;
+use pullyard_store::VisibleRows;
 
-/// A page of webhooks with the cursor of the next page, without those that this version cannot parse.
+/// A page of the webhooks that the caller may see, without those that this version cannot parse. Reads on behind the
+/// others, because a cursor names its row.
 pub async fn list_hook_views(
     ctx: &Context,
     after: Option<&str>,
     limit: i32,
     may_see: impl Fn(&Webhook) -> bool,
 ) -> Result<(Vec<HookView>, Option<String>), Error> {
-    let (names, next) = ctx.store.list_hook_names(after, limit).await?;
-    let mut views = Vec::new();
-    for name in names {
-        let hook = skip_corrupt(ctx, ctx.store.load_hook(&name).await)?.flatten();
-        if let Some(hook) = hook.filter(&may_see) {
-            views.extend(skip_corrupt(ctx, load_hook_view(ctx, hook).await)?);
+    let (mut visible, mut from) = (VisibleRows::new(limit), after.map(str::to_owned));
+    let (hooks, next) = loop {
+        let (rows, next) = ctx.store.list_hook_rows(from.as_deref(), limit + 1).await?;
+        let names: Vec<_> = rows.iter().map(|(name, _)| name.clone()).collect();
+        let mut hooks = skip_corrupt_items(ctx, ctx.store.load_hooks(&names).await?)?;
+        hooks.retain(&may_see);
+        let find = |name: &HookName| hooks.iter().find(|hook| hook.name == *name).cloned();
+        visible.rows.extend(rows.into_iter().filter_map(|(name, cursor)| Some((find(&name)?, cursor))));
+        if next.is_none() || visible.is_full() {
+            break visible.into_page();
         }
+        from = next;
+    };
+    let mut views = Vec::new();
+    for hook in hooks {
+        views.extend(skip_corrupt(ctx, load_hook_view(ctx, hook).await)?);
     }
     Ok((views, next))
 }

@@ -29,11 +29,11 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
         // Its due time repeats it. It must not stop the others.
         ctx.machine_queue().remove(&hinted);
     }
-    started?;
-    // A refused job has found no place, so the others would find none.
-    if first.is_some() && !ctx.load_job(job).await?.awaits_machine(ctx.clock.now()) {
+    // A refused job has found no place, so the others would find none. A failed start took no place.
+    if first.is_some() && (started.is_err() || !ctx.load_job(job).await?.awaits_machine(ctx.clock.now())) {
         Box::pin(start_waiting(ctx)).await?;
     }
+    started?;
     assigned
 }
 

@@ -4,7 +4,7 @@ use crate::facts::load_usage_today;
 use crate::jobs::new_job::{NewJob, write_new_job};
 use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
-use pullyard_domain::analysis::{Analysis, AnalysisPlan, ItemKind};
+use pullyard_domain::analysis::{Analysis, AnalysisPlan, ItemKind, agent_fault};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::forge::ForgeKind;
@@ -32,8 +32,7 @@ pub struct StartAnalysis {
 /// Writes: JOB, ANALYSIS, DELIVERY and BUDGET in one transaction, and before them the context and the class.
 /// Idempotent: by the request.
 /// Errors: `NotFound` (project, repository, integration); `Invalid` for issues at a forge without them, and for an agent
-/// that is a file of the repository; `KeyReused` if the
-/// request had other kinds of item; `Contended`.
+/// that is a file of the repository; `KeyReused` if the request had other kinds of item; `Contended`.
 pub async fn start_analysis(ctx: &Context, start: &StartAnalysis) -> Result<Answer, Error> {
     let id = JobId::for_analysis(&start.project, &start.integration, start.repository, &start.request);
     let mut rounds = ctx.retries(&id);
@@ -67,12 +66,8 @@ async fn start_once(ctx: &Context, start: &StartAnalysis, id: &JobId) -> Result<
         };
     }
     let repository = repository.resolve_agent(&project.settings);
-    if let Some(program) = repository.agent.program_of_repository() {
-        let fault = format!(
-            "an analysis has no checkout, so it cannot run `{program}` of {name}: name an installed program, or another \
-             agent, with `pullyard repos add {name}`",
-            name = repository.name
-        );
+    if let Some(fault) = agent_fault(&repository) {
+        let fault = format!("{fault}, with `pullyard repos add {}`", repository.name);
         return Err(Error::Invalid { pointer: "/repository", fault });
     }
     let mut item = analysis.unwrap_or_else(|| Analysis::new(&repository));

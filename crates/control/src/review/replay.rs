@@ -8,12 +8,12 @@ use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, ReviewSubject};
 use pullyard_domain::event::TicketEvent;
-use pullyard_domain::id::DeliveryId;
+use pullyard_domain::id::{DeliveryId, ReviewId};
 use pullyard_domain::review::ReviewEvent;
 use pullyard_forge::ReviewState;
 
 /// Idempotent: a final answer stays, as with a redelivery.
-/// Errors: `NotFound`; `Invalid` for a delivery without stored content; `Forge`; `Contended`.
+/// Errors: `NotFound`; `Invalid` for a delivery without stored content, and for a raise; `Forge`; `Contended`.
 pub async fn replay_delivery(ctx: &Context, id: &DeliveryId) -> Result<Answer, Error> {
     let delivery = ctx.store.load_delivery(id).await?.ok_or_else(|| Error::not_found("delivery", id))?;
     match (&delivery.review, &delivery.facts, &delivery.ticket) {
@@ -38,8 +38,17 @@ pub async fn replay_delivery(ctx: &Context, id: &DeliveryId) -> Result<Answer, E
             };
             Box::pin(move_ticket(ctx, &event)).await
         }
+        _ if is_raise(&delivery) => Err(not_replayable(
+            "a comment raises a limit only once; write a new comment, or use `pullyard tickets raise` or \
+             `pullyard pulls raise`",
+        )),
         _ => Err(not_replayable("its content is not stored; send it again from the forge")),
     }
+}
+
+/// Only the entry of a comment with a raise names a comment without storing its pull request.
+fn is_raise(delivery: &Delivery) -> bool {
+    ReviewId::new(delivery.event.as_str()).is_ok_and(|id| id.comment().is_some())
 }
 
 fn not_replayable(fault: &str) -> Error {

@@ -20,7 +20,7 @@ use pullyard_domain::project::Repository;
 use pullyard_domain::published;
 use pullyard_domain::pull_request::{PullRequestId, pull_request_label};
 use pullyard_domain::review::Permission;
-use pullyard_domain::spending::{DEFAULT_RAISE_TIME, RaiseAmount, RaiseRight};
+use pullyard_domain::spending::{DEFAULT_RAISE_TIME, RaiseAmount, RaiseRight, SpendingLimits};
 use pullyard_domain::text::Cause;
 use pullyard_forge::Error as ForgeError;
 use pullyard_store::Write;
@@ -222,14 +222,19 @@ async fn raise(
     comment: &RaiseComment,
     amount: RaiseAmount,
 ) -> Result<Reason, Error> {
+    let RaiseAmount { usd_micros, jobs } = amount;
+    let project = ctx.load_project(&target.project).await?;
+    if let Some(missing) = SpendingLimits::from(&project.settings).missing_limit(usd_micros, jobs) {
+        return Ok(Reason::NoLimitToRaise { ticket: target.name.clone(), fault: Cause(missing.fault) });
+    }
     let author = &comment.author;
     let caller = Requester { id: format!("{}:{}", integration.id, author.id), name: author.login.clone() };
     let key = format!("comment/{}", comment.comment);
     let id = format!("{}/{key}", caller.id);
     let raise = LimitRaise {
         subject: subject.clone(),
-        usd_micros: amount.usd_micros,
-        jobs: amount.jobs,
+        usd_micros,
+        jobs,
         duration: DEFAULT_RAISE_TIME,
         right: RaiseRight::Jobs,
         caller,

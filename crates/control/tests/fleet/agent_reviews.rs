@@ -2,18 +2,18 @@
 
 use crate::prelude::*;
 use crate::world::World;
-use pullyard_control::attempt::{Finish, finish_attempt};
+use pullyard_control::attempt::{Finish, finish_attempt, set_phase};
 use pullyard_control::review::{
     ProjectScope, PullRequestChange, decide_review, list_pull_request_views, record_pull_request_change,
 };
-use pullyard_control::{Answer, Error, LimitRaise, RaisedSubject, cancel_job, delete_ticket, raise_limit};
+use pullyard_control::{Answer, Error, LimitRaise, RaisedSubject, cancel_job, delete_ticket, raise_limit, sweep};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::ReviewId;
 use pullyard_domain::job::{End, JobKind, JobResult};
 use pullyard_domain::output::{JobOutput, PostedReview};
-use pullyard_domain::project::{AgentReviewSettings, ReviewWhen};
+use pullyard_domain::project::{AgentReviewSettings, OfflinePolicy, ReviewWhen};
 use pullyard_domain::pull_request::{Note, PullRequestState};
 use pullyard_domain::report::review_output::ReviewOutput;
 use pullyard_domain::review::{Author, PullRequestSnapshot, RequestedAction, ReviewEvent, ReviewRequest};
@@ -404,4 +404,36 @@ async fn review_of_a_deleted_tickets_pull_request_counts_for_it() {
     assert!(matches!(raise_limit(ctx, &raise(30_000_000)).await, Err(Error::KeyReused)));
     let job = desk.request("c1", "a", false).await.job.unwrap();
     assert_eq!(desk.world.load_job(&job).await.charged.unwrap().of, of);
+}
+
+#[tokio::test]
+async fn lost_review_that_used_its_money_fails_and_names_its_limit() {
+    let desk = ReviewedWorld::new().await;
+    let (world, ctx) = (&desk.world, &desk.world.ctx);
+    let offline = OfflinePolicy::Requeue;
+    world.set_settings(Settings { compute: Compute::Runners, offline, ..Settings::default() }).await;
+    let sweep_for = async |rounds: u32| {
+        for _ in 0..rounds {
+            ctx.clock.advance(Duration::from_secs(30));
+            let _ = sweep(ctx).await;
+        }
+    };
+    // The sweeper trusts silence only after rounds without a pause.
+    sweep_for(4).await;
+    let job = desk.request("c1", "a", false).await.job.unwrap();
+    let fence = world.claim(&job, None).await;
+    for phase in [JobStatus::Preparing, JobStatus::Executing] {
+        set_phase(ctx, &fence, phase, None, None).await.unwrap();
+    }
+    let mut working = world.load_job(&job).await;
+    let charge = working.charged.as_mut().unwrap();
+    charge.lost_usd_micros = charge.usd_micros.unwrap() - 1_000_000;
+    assert_applied(ctx.store.update_job(&working).await);
+    sweep_for(10).await;
+    let failed = world.load_job(&job).await;
+    let failure = failed.failure.as_ref().unwrap_or_else(|| panic!("{failed:?}"));
+    assert_eq!((failed.status, failed.attempt, failed.requeues), (JobStatus::Failed, 1, 0));
+    let sentence = "The job spent up to $25.00 of $25.00, which was the rest of the limit of acme/app#7.";
+    assert_eq!(failure.sentence(), sentence);
+    assert!(failure.help().contains("pullyard pulls raise acme/app#7 "), "{}", failure.help());
 }

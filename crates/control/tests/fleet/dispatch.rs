@@ -233,3 +233,29 @@ async fn restarted_up_starts_the_waiting_jobs_in_their_order() {
         assert_eq!(world.load_job(&job.id).await.dispatch.starting, starting);
     }
 }
+
+#[tokio::test]
+async fn failed_start_of_a_hinted_job_starts_the_next_one() {
+    let wire = Wire::default();
+    let world = &World::on_one_machine(wire.clone()).await;
+    let mut jobs = Vec::new();
+    for number in 0..2 {
+        world.ctx.clock.advance(Duration::from_secs(1));
+        let mut job = Job { place: Placement::Fargate, ..world.plan("machine", number, 1) };
+        // Only a job whose project pays for the model has a breaker here.
+        job.policy.model_of = (number == 0).then(|| "claude_code".into());
+        jobs.push(world.store_job(&job).await);
+    }
+    let full = response(json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:CPU" }] }));
+    dispatch_on(world, &wire, &jobs[0], &[full]).await;
+    dispatch_on(world, &wire, &jobs[1], &[]).await;
+    wire.restart(None);
+    wire.fail_next("BatchGetItem", Fault::error(400, "AccessDenied"));
+    wire.fail_next("RunTask", started());
+    dispatch(&world.ctx, &jobs[0].id).await.unwrap_err();
+    assert_eq!(wire.take_call_count("RunTask"), 1);
+    let starting = [&jobs[0], &jobs[1]].map(async |job| world.load_job(&job.id).await.dispatch.starting);
+    assert_eq!(futures::future::join_all(starting).await, [false, true]);
+    // The failed one is due, and takes the next place.
+    dispatch_on(world, &wire, &jobs[0], &[started()]).await;
+}

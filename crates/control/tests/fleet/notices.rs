@@ -1,5 +1,6 @@
 //! Notices: to webhooks and Slack, after crashes, in bursts, and to endpoints that are down.
 
+use crate::delayed_call::DelayedCall;
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::{
@@ -12,6 +13,7 @@ use pullyard_domain::id::{EndpointId, SecretName};
 use pullyard_domain::naming::ProjectChange;
 use pullyard_domain::notice::{DeliveryState, Endpoint, EndpointKind, Notice, NoticeEvent};
 use pullyard_domain::secret::SecretKind;
+use pullyard_domain::text::percent_encode;
 use pullyard_domain::wakeup::{EffectMessage, NoticeWakeup, call_group};
 use pullyard_outbound::StatusCode;
 use pullyard_outbound::standard_webhooks::{SigningSecret, verify};
@@ -433,4 +435,42 @@ async fn notice_to_a_resting_host_waits_and_is_no_try() {
     assert_eq!(it.receiver.take().len(), 1);
     let rest = ctx.store.load_host_rest(&host).await.unwrap().unwrap();
     assert_eq!(rest.timeouts, 0, "the answer ends the memory of timeouts");
+}
+
+#[tokio::test]
+async fn notice_is_put_off_although_another_endpoint_was_recorded() {
+    let held = DelayedCall::before("PutItem");
+    let (world, receiver) = (World::with_client(held.clone()).await, Receiver::start().await.unwrap());
+    let (ctx, ids) = (&world.ctx, [endpoint_id("ops"), endpoint_id("chat")]);
+    for id in &ids {
+        add(&world, id, EndpointKind::Webhook, receiver.url()).await.unwrap();
+    }
+    let job = world.jobs("one", 1, 1).await.remove(0);
+    cancel_job(ctx, &job.id, "ana", None).await.unwrap();
+    let notice = due(&world).await.remove(0);
+    let host = host_of(receiver.url()).unwrap();
+    let rest = HostRest::after_timeout(None, &host, ctx.clock.now()).unwrap();
+    assert_applied(ctx.store.put_host_rest(&rest).await);
+    let call = async |endpoint: &EndpointId| {
+        let wakeup = NoticeWakeup { notice: notice.id.clone(), endpoint: endpoint.clone() };
+        handle_call(ctx, EffectMessage::Notify(wakeup), &call_group(&host, endpoint.as_str())).await.unwrap();
+    };
+    held.run_before_call(call(&ids[0]), call(&ids[1])).await;
+    let stored = ctx.store.load_notice(&notice.id).await.unwrap().unwrap();
+    assert_eq!(stored.waiting.values().collect::<Vec<_>>(), [&rest.until; 2]);
+}
+
+#[tokio::test]
+async fn unreadable_rest_of_a_host_stops_no_call() {
+    let it = Notified::by_webhook().await;
+    it.cancel_jobs("one", 1).await;
+    let (ctx, host) = (&it.world.ctx, host_of(it.receiver.url()).unwrap());
+    let rest = HostRest::after_timeout(None, &host, ctx.clock.now()).unwrap();
+    assert_applied(ctx.store.put_host_rest(&rest).await);
+    it.world.break_item(&format!("HOST#{}", percent_encode(&host)), "HOST", "until").await;
+    assert!(matches!(ctx.store.load_host_rest(&host).await, Err(pullyard_store::Error::Corrupt { .. })));
+    let [notice] = &it.notices().await[..] else { panic!("one notice") };
+    let wakeup = NoticeWakeup { notice: notice.id.clone(), endpoint: it.id.clone() };
+    handle_call(ctx, EffectMessage::Notify(wakeup), &call_group(&host, it.id.as_str())).await.unwrap();
+    assert_eq!((it.receiver.take().len(), it.states().await), (1, vec![DeliveryState::Sent]));
 }

@@ -2,10 +2,12 @@
 
 use crate::prelude::*;
 use crate::world::World;
-use pullyard_control::{poll_repository, set_ingress};
+use pullyard_control::{create_project, handle_call, poll_repository, set_ingress};
 use pullyard_domain::forge::{Auth, ForgeKind, Integration};
 use pullyard_domain::hook::poll_progress::{PollProgress, poll_interval};
 use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL};
+use pullyard_domain::id::IntegrationId;
+use pullyard_domain::wakeup::{EffectMessage, PollWakeup};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -120,4 +122,31 @@ async fn failing_poll_backs_off() {
         poll_repository(ctx, project, integration, *repository).await.unwrap();
         assert_eq!((stored().await.tries, stored().await.not_before), (0, None));
     }
+}
+
+#[tokio::test]
+async fn unreadable_integration_stops_no_poll_of_another_one() {
+    let world = World::begin().await;
+    let (ctx, own) = (&world.ctx, poll(&world));
+    let (project, integration) = (ProjectId::new("other").unwrap(), IntegrationId::new("gh2").unwrap());
+    create_project(ctx, None, project.clone(), "Other".into(), Settings::default()).await.unwrap();
+    let other = Poll { project, integration: integration.clone(), ..own.clone() };
+    connect_dead_forge(&world).await;
+    let auth = Auth::Token { secret: "fleet/user/gone".into() };
+    assert_applied(ctx.store.put_integration(&Integration { id: integration, auth, ..world.integration() }).await);
+    for poll in [&own, &other] {
+        assert_applied(ctx.store.put_poll(poll).await);
+    }
+    world.break_item("INTEGRATION#gh1", "INTEGRATION", "account").await;
+    for poll in [&own, &other] {
+        let Poll { project, integration, repository, .. } = poll.clone();
+        let wakeup = PollWakeup { poll: project, integration, repository };
+        handle_call(ctx, EffectMessage::Poll(wakeup), "gh").await.unwrap();
+    }
+    let stored = async |poll: &Poll| {
+        ctx.store.load_poll(&poll.project, &poll.integration, poll.repository).await.unwrap().unwrap()
+    };
+    let (own, other) = (stored(&own).await, stored(&other).await);
+    assert!(own.tries == 1 && own.not_before.is_some(), "{own:?}");
+    assert!(other.tries == 0 && other.next > ctx.clock.now(), "{other:?}");
 }

@@ -1,9 +1,11 @@
-//! Removal of repositories and integrations in use, beyond the first page of the list.
+//! Removal of repositories and integrations in use, beyond the first page of the list, and pages of webhooks.
 
 use crate::delayed_call::DelayedCall;
 use crate::prelude::*;
 use crate::world::World;
+use data_encoding::BASE64URL_NOPAD;
 use pullyard_control::attempt::start_attempt;
+use pullyard_control::hooks::list_hook_views;
 use pullyard_control::{
     Bootstrap, Error, ProjectDeletion, cancel_job, create_project, delete_project, delete_secret, remove_integration,
     remove_repository, set_secret,
@@ -193,4 +195,25 @@ fn settings_with_signing_secret() -> Settings {
     let mut settings = Settings { compute: Compute::Runners, ..Settings::default() };
     settings.commits.signing_secret = Some("fleet/job/ssh".into());
     settings
+}
+
+#[tokio::test]
+async fn cursors_name_only_webhooks_that_the_caller_may_see() {
+    let world = World::begin().await;
+    let other = ProjectId::new("other").unwrap();
+    for (name, home) in [("a", &world.project), ("b", &other), ("c", &other), ("d", &world.project), ("e", &other)] {
+        let hook = Webhook { name: HookName::new(name).unwrap(), home: home.clone(), ..world.hook() };
+        assert_applied(world.ctx.store.put_hook(&hook).await);
+    }
+    let may_see = |hook: &Webhook| hook.home == world.project;
+    let (mut names, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let (views, next) = list_hook_views(&world.ctx, after.as_deref(), 1, may_see).await.unwrap();
+        names.extend(views.into_iter().map(|view| view.hook.name.to_string()));
+        after = next;
+        let Some(cursor) = &after else { break };
+        let row = String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).unwrap()).unwrap();
+        assert!(row.starts_with("a\n"), "{row}");
+    }
+    assert_eq!(names, ["a", "d"]);
 }

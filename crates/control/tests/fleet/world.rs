@@ -6,6 +6,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::HttpClient;
 use futures::StreamExt as _;
 use pullyard_cloud::{DeadLetters, Objects, QueuePair, Secrets, TaskDefinitions, Tasks, Wakeups};
@@ -43,7 +44,7 @@ pub(crate) struct World {
     pub(crate) meter: Meter,
     pub(crate) token: RunnerToken,
     pub(crate) project: ProjectId,
-    _aws: Aws,
+    aws: Aws,
 }
 
 pub(crate) fn job_result(job: &Job) -> JobResult {
@@ -60,6 +61,17 @@ pub(crate) fn job_result(job: &Job) -> JobResult {
 }
 
 impl World {
+    /// Replaces an attribute of an item by a value that no version can parse.
+    pub(crate) async fn break_item(&self, pk: &str, sk: &str, attribute: &str) {
+        let at = &self.aws.endpoints().dynamodb;
+        let config = aws_sdk_dynamodb::config::Builder::from(&sdk(&self.meter)).endpoint_url(at).build();
+        let text = |value: &str| AttributeValue::S(value.to_owned());
+        let update = aws_sdk_dynamodb::Client::from_conf(config).update_item().table_name(TABLE);
+        let update = update.key("pk", text(pk)).key("sk", text(sk)).update_expression("SET #broken = :broken");
+        let update = update.expression_attribute_names("#broken", attribute);
+        update.expression_attribute_values(":broken", text("broken")).send().await.unwrap();
+    }
+
     pub(crate) fn hook(&self) -> Webhook {
         let now = self.ctx.clock.now();
         Webhook {
@@ -168,7 +180,7 @@ impl World {
         create_project(&ctx, None, project.clone(), "Acme".into(), settings).await.unwrap();
         let hash = "a".repeat(64);
         assert_applied(ctx.store.put_token(&token(&hash)).await);
-        Self { ctx, meter, token: RunnerToken { hash, projects: None }, project, _aws: aws }
+        Self { ctx, meter, token: RunnerToken { hash, projects: None }, project, aws }
     }
 
     pub(crate) async fn runners(&self, count: usize, kinds: usize, slots: u32) -> Vec<Runner> {

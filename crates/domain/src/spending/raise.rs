@@ -103,6 +103,19 @@ impl RaiseAmount {
     }
 }
 
+impl SpendingLimits {
+    /// The fault of a raise of a limit that the project does not have.
+    pub fn missing_limit(&self, usd_micros: u64, jobs: u32) -> Option<RaiseFault> {
+        let missing = |pointer, setting: &str| {
+            Some(RaiseFault { pointer, fault: format!("the project has no `limits.{setting}` to raise") })
+        };
+        if usd_micros > 0 && self.usd_micros.is_none() {
+            return missing("/usd_micros", "ticket_usd");
+        }
+        if jobs > 0 && self.jobs.is_none() { missing("/jobs", "ticket_jobs") } else { None }
+    }
+}
+
 impl Spending {
     /// Adds a raise. An expired raise ends no job: a job keeps the money that it reserved.
     pub fn raise(&self, raise: Raise, limits: &SpendingLimits, right: RaiseRight) -> Result<RaiseResult, RaiseFault> {
@@ -123,11 +136,8 @@ impl Spending {
         if raise.until <= raise.at || raise.until > raise.at.plus(MAX_RAISE_TIME) {
             return fault("/for_secs", "use at most 30 days".into());
         }
-        if raise.usd_micros > 0 && limits.usd_micros.is_none() {
-            return fault("/usd_micros", "the project has no `limits.ticket_usd` to raise".into());
-        }
-        if raise.jobs > 0 && limits.jobs.is_none() {
-            return fault("/jobs", "the project has no `limits.ticket_jobs` to raise".into());
+        if let Some(missing) = limits.missing_limit(raise.usd_micros, raise.jobs) {
+            return Err(missing);
         }
         let max = match right {
             RaiseRight::Admin => MAX_RAISES,

@@ -333,6 +333,9 @@ fn attempt_has_the_rest_of_the_reservation() {
         failure.help(),
         "Raise the limit: `pullyard tickets raise APP-17 --usd 20`; then `pullyard jobs retry`."
     );
+    // Earlier attempts left no money, and the failed one spent none.
+    let failure = spent_all(&job(None, Some(45 * DOLLAR), 45 * DOLLAR));
+    assert_eq!(failure.sentence(), "The job spent $45.00 of $45.00, which was the rest of the limit of APP-17.");
 }
 
 #[test]

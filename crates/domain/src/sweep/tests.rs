@@ -1,12 +1,13 @@
 use super::*;
 use crate::due::{self, Due};
 use crate::fixtures::{
-    active, awaiting_input_job, claim, crash_failure, finish, heartbeat_at, just_before, no_changes_failure,
+    active, awaiting_input_job, claim, crash_failure, finish, heartbeat_at, just_before, key, no_changes_failure,
     paused_job, pending, ready_job, result, runner, step_at, time_at,
 };
 use crate::job::JobKind;
 use crate::job::{ContainerStop, DesiredState, Dispatch, End, JobPolicy, START_TIMEOUT};
 use crate::runner::Presence;
+use crate::spending::{JobCharge, SpentOn};
 use crate::text::{Cause, Span};
 
 #[track_caller]
@@ -276,6 +277,28 @@ fn death_during_a_push_requeues_up_to_the_limit() {
         check(&with_policy(offline, 1, &dead), time_at(320), JobStep::Requeue(crash_failure()));
         check(&with_policy(offline, 0, &dead), time_at(320), JobStep::Fail(crash_failure()));
     }
+}
+
+#[test]
+fn lost_attempt_fails_if_it_used_the_rest_of_the_reservation() {
+    let charged = |lost_usd_micros| {
+        let (usd_micros, attempt_usd_micros) = (Some(45_000_000), Some(22_500_000));
+        Some(JobCharge { of: SpentOn::Ticket(key()), usd_micros, attempt_usd_micros, lost_usd_micros })
+    };
+    let step = |status, lost_usd_micros, lost_a_push| {
+        let job = Job { charged: charged(lost_usd_micros), lost_a_push, ..active(status) };
+        let dead = job_with_stopped_task(&with_policy(OfflinePolicy::Requeue, 2, &job), crash_failure(), 210);
+        step_at(&dead, time_at(320))
+    };
+    let requeued = JobStep::Requeue(crash_failure());
+    assert_eq!(step(JobStatus::Executing, 0, false), requeued);
+    let JobStep::Fail(failure) = step(JobStatus::Executing, 22_500_000, false) else { panic!("requeued") };
+    let sentence = "The job spent up to $45.00 of $45.00, which was the rest of the limit of APP-17.";
+    assert_eq!((failure.code(), failure.sentence().as_str()), ("ticket_limit", sentence));
+    assert_eq!(step(JobStatus::Preparing, 22_500_000, false), requeued, "no agent has worked");
+    // The next attempt adopts a push before its agent starts.
+    assert_eq!(step(JobStatus::Syncing, 22_500_000, false), requeued);
+    assert_eq!(step(JobStatus::Executing, 22_500_000, true), requeued);
 }
 
 #[test]

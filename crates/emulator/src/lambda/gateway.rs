@@ -33,9 +33,10 @@ const OTHER_HOST_HELP: &str = "Behind a TLS proxy, start it with `pullyard up --
 /// Body limit of an HTTP API.
 /// Source: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
-/// Lambda's limit for the event of a call and for its answer, as JSON: documented as 6 MB, and this number in its errors.
+/// Lambda's limits for the event of a call and for its answer, as JSON: documented as 6 MB, and these numbers in its errors.
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
-const MAX_PAYLOAD_BYTES: usize = 6_291_556;
+const MAX_EVENT_BYTES: usize = 6_291_456;
+const MAX_ANSWER_BYTES: usize = 6_291_556;
 /// Time limit of an HTTP API for its function.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer than the period of each Pullyard client.
@@ -211,7 +212,7 @@ async fn handle(
         return gateway_response(StatusCode::NOT_FOUND, "Not Found");
     };
     let event = request::to_event(&head, &body, client.ip(), inner.port);
-    if !target.waits && is_too_large(&event) {
+    if !target.waits && exceeds(&event, MAX_EVENT_BYTES) {
         return too_large_response();
     }
     let answer = async {
@@ -234,8 +235,8 @@ async fn handle(
             return busy_response();
         }
     };
-    let answer = answer.and_then(|answer| match is_too_large(&answer) {
-        true => Err(format!("its answer exceeds {MAX_PAYLOAD_BYTES} bytes")),
+    let answer = answer.and_then(|answer| match exceeds(&answer, MAX_ANSWER_BYTES) {
+        true => Err(format!("its answer exceeds {MAX_ANSWER_BYTES} bytes")),
         false => response::to_http(answer),
     });
     answer.unwrap_or_else(|error| {
@@ -245,8 +246,8 @@ async fn handle(
 }
 
 /// Whether Lambda refuses an event or an answer.
-fn is_too_large(payload: &Value) -> bool {
-    serde_json::to_vec(payload).is_ok_and(|text| text.len() > MAX_PAYLOAD_BYTES)
+fn exceeds(payload: &Value, limit: usize) -> bool {
+    serde_json::to_vec(payload).is_ok_and(|text| text.len() > limit)
 }
 
 fn too_large_response() -> Response {

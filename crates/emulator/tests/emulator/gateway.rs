@@ -179,19 +179,29 @@ async fn event_of_a_function_is_limited_as_json() {
         }
     }
     assert_eq!(events.lock().unwrap().len(), 3);
+    // Both bodies have lengths of seven digits, so that only the body differs.
+    let measured = events.lock().unwrap()[0].to_string().len();
+    let longest = 5 * MIB + (6_291_456 - measured);
+    let response = client().post(&url).body(vec![b'a'; longest]).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(events.lock().unwrap()[3].to_string().len(), 6_291_456);
+    let response = client().post(&url).body(vec![b'a'; longest + 1]).send().await.unwrap();
+    check_message(response, 413, "Request Entity Too Large").await;
     gateway.shutdown().await;
 }
 
 #[tokio::test]
 async fn answer_of_a_function_is_limited_as_json() {
+    let as_json = |length: usize| json!({ "statusCode": 200, "body": "a".repeat(length), "cookies": [] });
     let answer = |length: usize| {
-        let answer = json!({ "statusCode": 200, "body": "a".repeat(length), "cookies": [] });
+        let answer = as_json(length);
         function(move |_| std::future::ready(Ok(answer.clone())))
     };
+    let longest = 6_291_556 - as_json(0).to_string().len();
     let (gateway, url) =
-        serve(vec![prefix_route("/small", answer(5 * MIB)), prefix_route("/large", answer(7 * MIB))]).await;
+        serve(vec![prefix_route("/small", answer(longest)), prefix_route("/large", answer(longest + 1))]).await;
     let response = client().get(format!("{url}/small")).send().await.unwrap();
-    assert_eq!((response.status().as_u16(), response.bytes().await.unwrap().len()), (200, 5 * MIB));
+    assert_eq!((response.status().as_u16(), response.bytes().await.unwrap().len()), (200, longest));
     check_message(client().get(format!("{url}/large")).send().await.unwrap(), 500, "Internal Server Error").await;
     gateway.shutdown().await;
 }

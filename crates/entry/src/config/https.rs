@@ -110,7 +110,7 @@ mod tests {
         let sdk = loader.load().await;
         let variable = |name: &str| match name {
             "PULLYARD_TASK_DEFINITIONS" => Some("small=s,medium=m,large=l".to_owned()),
-            "PULLYARD_OUTBOUND_ALLOW" => None,
+            "PULLYARD_OUTBOUND_ALLOW" | "PULLYARD_TAGS" => None,
             name if name.ends_with("_ENDPOINT") => None,
             _ => Some("x".to_owned()),
         };

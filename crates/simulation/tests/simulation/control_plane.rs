@@ -198,6 +198,7 @@ fn config() -> Config {
         disk: Default::default(),
         artifacts_bucket: "artifacts".into(),
         kms_key: None,
+        tags: Default::default(),
         outbound_allow: Default::default(),
         deployment: None,
         endpoints: Endpoints {

@@ -27,6 +27,12 @@ impl Store {
         Ok((keys.iter().filter_map(|pk| parse_hook_name(pk)).collect(), next))
     }
 
+    /// Like `list_hook_names`, each with the cursor after it.
+    pub async fn list_hook_rows(&self, after: Option<&str>, limit: i32) -> Result<Page<(HookName, String)>, Error> {
+        let (rows, next) = self.list_rows(key::HOOK_LIST, Order::ByName, None, after, limit).await?;
+        Ok((rows.into_iter().filter_map(|(pk, cursor)| Some((parse_hook_name(&pk)?, cursor))).collect(), next))
+    }
+
     pub async fn list_all_hook_names(&self) -> Result<Vec<HookName>, Error> {
         Ok(self.list_all_keys(key::HOOK_LIST).await?.iter().filter_map(|pk| parse_hook_name(pk)).collect())
     }

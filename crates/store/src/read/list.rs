@@ -11,6 +11,32 @@ use std::collections::HashMap;
 /// Values of one page, and the cursor of the next page.
 pub(crate) type Page<T> = (Vec<T>, Option<String>);
 
+/// The rows of a list that a caller may see, each with the cursor after it. The page ends with a cursor of one of them,
+/// which reveals no name of the other rows.
+#[derive(Debug)]
+pub struct VisibleRows<T> {
+    pub rows: Vec<(T, String)>,
+    limit: usize,
+}
+
+impl<T> VisibleRows<T> {
+    pub fn new(limit: i32) -> Self {
+        Self { rows: Vec::new(), limit: usize::try_from(limit).unwrap_or_default() }
+    }
+
+    /// Whether there is a row behind the page, so that the page has a cursor.
+    pub fn is_full(&self) -> bool {
+        self.rows.len() > self.limit
+    }
+
+    pub fn into_page(mut self) -> (Vec<T>, Option<String>) {
+        let is_full = self.is_full();
+        self.rows.truncate(self.limit);
+        let next = self.rows.last().filter(|_| is_full).map(|(_, cursor)| cursor.clone());
+        (self.rows.into_iter().map(|(row, _)| row).collect(), next)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     NewestFirst,

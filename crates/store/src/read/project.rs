@@ -1,7 +1,7 @@
 //! Loads projects with their budgets, repositories and forges. All reads are strong, except of pages of ids.
 
 use crate::item::{Attributes, decode_part};
-use crate::read::list::{Order, Page};
+use crate::read::list::{Order, Page, VisibleRows};
 use crate::read::partition::SortKeys;
 use crate::{Error, Store, key};
 use pullyard_domain::analysis::Analysis;
@@ -48,6 +48,26 @@ impl Store {
     pub async fn list_project_ids(&self, after: Option<&str>, limit: i32) -> Result<Page<ProjectId>, Error> {
         let (keys, next) = self.list_keys(key::PROJECT_LIST, Order::ByName, after, limit).await?;
         Ok((keys.iter().filter_map(|pk| parse_project_id(pk)).collect(), next))
+    }
+
+    /// A page of the projects that the caller may see. Reads on behind the others, because a cursor names its row.
+    pub async fn list_visible_project_ids(
+        &self,
+        after: Option<&str>,
+        limit: i32,
+        may_see: impl Fn(&ProjectId) -> bool,
+    ) -> Result<Page<ProjectId>, Error> {
+        let (mut visible, mut from) = (VisibleRows::new(limit), after.map(str::to_owned));
+        loop {
+            let (rows, next) =
+                self.list_rows(key::PROJECT_LIST, Order::ByName, None, from.as_deref(), limit + 1).await?;
+            let ids = rows.into_iter().filter_map(|(pk, cursor)| Some((parse_project_id(&pk)?, cursor)));
+            visible.rows.extend(ids.filter(|(id, _)| may_see(id)));
+            if next.is_none() || visible.is_full() {
+                return Ok(visible.into_page());
+            }
+            from = next;
+        }
     }
 
     /// The ids of all projects in order. The index may lack a project that was created in the last second.

@@ -3,10 +3,12 @@
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
+use data_encoding::BASE64URL_NOPAD;
 use pullyard_domain::id::RunId;
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::run::Run;
 use pullyard_store::Error;
+use std::cell::RefCell;
 
 async fn create_jobs(world: &World, count: u64) -> Vec<JobId> {
     let mut ids = Vec::new();
@@ -52,6 +54,25 @@ async fn projects_are_listed_by_id() {
     }
     let listed = list_all(&world, async |after| world.store.list_project_ids(after, 2).await).await;
     assert_eq!(listed, names.map(|name| ProjectId::new(name).unwrap()));
+}
+
+#[tokio::test]
+async fn cursors_name_only_projects_that_the_caller_may_see() {
+    let world = World::new().await;
+    for name in ["acme", "beta-1", "beta-2", "beta-3", "beta-4", "delta", "omega", "zeta"] {
+        world.expect_applied(world.store.put_project(&sample::project_with_id(name))).await;
+    }
+    let seen = ["acme", "delta", "omega"].map(|name| ProjectId::new(name).unwrap());
+    let (may_see, cursors) = (|id: &ProjectId| seen.contains(id), RefCell::new(BTreeSet::new()));
+    let listed = list_all(&world, async |after| {
+        cursors.borrow_mut().extend(after.map(|cursor| BASE64URL_NOPAD.decode(cursor.as_bytes()).unwrap()));
+        world.store.list_visible_project_ids(after, 1, may_see).await
+    })
+    .await;
+    assert_eq!(listed, seen);
+    let cursors = cursors.into_inner().into_iter().map(|cursor| String::from_utf8(cursor).unwrap());
+    let cursors: Vec<_> = cursors.collect();
+    assert!(cursors.len() == 2 && cursors[0].contains("acme") && cursors[1].contains("delta"), "{cursors:?}");
 }
 
 #[tokio::test]

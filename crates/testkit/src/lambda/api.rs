@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{FunctionConfig, MAX_BYTES, lock};
+use super::{FunctionConfig, MAX_ANSWER_BYTES, lock};
 use pullyard_emulator::{ACCOUNT, REGION};
 
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl Api {
             .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
             .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
             .route("/2018-06-01/runtime/init/error", post(init_error))
-            .layer(DefaultBodyLimit::max(2 * MAX_BYTES))
+            .layer(DefaultBodyLimit::max(2 * MAX_ANSWER_BYTES))
             .with_state(self)
     }
 
@@ -191,9 +191,9 @@ fn headers(api: &Api, id: &str) -> HeaderMap {
 }
 
 async fn response(State(api): State<Arc<Api>>, Path(id): Path<String>, body: Bytes) -> Response {
-    if body.len() > MAX_BYTES {
+    if body.len() > MAX_ANSWER_BYTES {
         let size = body.len();
-        let message = format!("an answer has at most {MAX_BYTES} bytes, not {size}");
+        let message = format!("an answer has at most {MAX_ANSWER_BYTES} bytes, not {size}");
         return match api.forward_answer(&id, Err(message.clone())) {
             true => error_response(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message),
             false => unknown_id_response(&id),

@@ -30,8 +30,8 @@ pub struct Permission {
 pub(super) fn required_permissions(call: &Call) -> Vec<Permission> {
     match call.service {
         Service::DynamoDb => dynamodb(call),
-        Service::Sqs => vec![sqs(call)],
-        Service::SecretsManager => vec![secretsmanager(call)],
+        Service::Sqs => with_tags(sqs(call), call, "tags", "sqs:TagQueue"),
+        Service::SecretsManager => with_tags(secretsmanager(call), call, "Tags", "secretsmanager:TagResource"),
         Service::Ecs => ecs(call),
         Service::S3 => vec![s3(call)],
     }
@@ -127,6 +127,13 @@ fn dynamodb(call: &Call) -> Vec<Permission> {
     all.sort();
     all.dedup();
     all
+}
+
+/// Tags at the creation of a resource need their own action.
+fn with_tags(creation: Permission, call: &Call, field: &str, action: &str) -> Vec<Permission> {
+    let is_tagged = call.operation.starts_with("Create") && call.body.get(field).is_some();
+    let tags = is_tagged.then(|| permission(action.to_owned(), creation.resource.clone()));
+    std::iter::once(creation).chain(tags).collect()
 }
 
 fn sqs(call: &Call) -> Permission {

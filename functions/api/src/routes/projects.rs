@@ -35,14 +35,14 @@ pub(super) async fn load_project(ctx: &Context, id: &ProjectId) -> Result<pullya
     project.ok_or_else(|| Problem::not_found(format!("There is no project {id}.")))
 }
 
-/// Filtered after the read, so an empty page need not be the last.
 pub(crate) async fn list(
     caller: Caller<scope::Read>,
     Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<ProjectPage>, Problem> {
-    let (ids, next) = caller.ctx.store.list_project_ids(after.as_deref(), PAGE_SIZE).await?;
+    let may_see = |id: &ProjectId| caller.authorize_project(id).is_ok();
+    let (ids, next) = caller.ctx.store.list_visible_project_ids(after.as_deref(), PAGE_SIZE, may_see).await?;
     let mut projects = Vec::with_capacity(ids.len());
-    for id in ids.iter().filter(|id| caller.authorize_project(id).is_ok()) {
+    for id in &ids {
         projects.extend(caller.ctx.store.load_project(id).await?.map(project_to_wire));
     }
     Ok(Json(ProjectPage { projects, next }))

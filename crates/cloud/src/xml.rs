@@ -3,7 +3,7 @@
 use xmlparser::{ElementEnd, Token, Tokenizer};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Element {
+pub struct Element {
     name: String,
     text: String,
     children: Vec<Element>,
@@ -13,7 +13,7 @@ pub(crate) struct Element {
 const MAX_DEPTH: usize = 64;
 
 impl Element {
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let mut open = vec![Self::default()];
         for token in Tokenizer::from(text) {
             match token.ok()? {
@@ -38,21 +38,21 @@ impl Element {
         document.children.is_empty().then_some(root)
     }
 
-    pub(crate) fn child(&self, name: &str) -> Option<&Self> {
+    pub fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.name == name)
     }
 
-    pub(crate) fn child_text(&self, name: &str) -> Option<&str> {
+    pub fn child_text(&self, name: &str) -> Option<&str> {
         self.child(name).map(|child| child.text.trim()).filter(|text| !text.is_empty())
     }
 
     /// Members of a list: `member` in most services, `item` in EC2.
-    pub(crate) fn members(&self, name: &str) -> impl Iterator<Item = &Self> {
+    pub fn members(&self, name: &str) -> impl Iterator<Item = &Self> {
         let members = self.child(name).into_iter().flat_map(|list| &list.children);
         members.filter(|child| matches!(child.name.as_str(), "member" | "item"))
     }
 
-    pub(crate) fn descendant(&self, name: &str) -> Option<&Self> {
+    pub fn descendant(&self, name: &str) -> Option<&Self> {
         self.children.iter().find_map(|child| if child.name == name { Some(child) } else { child.descendant(name) })
     }
 }
