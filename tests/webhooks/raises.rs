@@ -66,7 +66,7 @@ async fn comment_on_a_pull_request_raises_its_limit_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn raise_on_an_unlinked_pull_request_gets_a_reply() {
     let world = World::with_hook().await;
-    User::of(&world.story).ok(&["unlink", &format!("{REPOSITORY}#{}", world.number)]).await;
+    crate::cli::User::of(&world.story).ok(&["unlink", &format!("{REPOSITORY}#{}", world.number)]).await;
     assert_eq!(world.send_comment(5, "/pullyard raise 20", &ann()).await, "no_linked_ticket");
     let replies = world.list_comments(world.number).await;
     assert!(replies.len() == 1 && replies[0].contains("`pullyard link "), "{replies:?}");

@@ -71,7 +71,6 @@ impl NoticeEvent {
             JobStatus::AwaitingInput => Some(Self::JobAsks),
             JobStatus::Failed => Some(match job.failure {
                 Some(Failure::TimeLimit { .. } | Failure::Stalled { .. }) => Self::JobTimedOut,
-                // Only its cost ends a running job at its ticket's limit.
                 Some(Failure::CostLimit { .. } | Failure::TicketLimit { .. }) => Self::JobCostExceeded,
                 _ => Self::JobFailed,
             }),
