@@ -65,8 +65,11 @@ async fn comment_on_a_pull_request_raises_its_limit_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn raise_on_an_unlinked_pull_request_gets_a_reply() {
-    let world = World::with_hook().await;
-    crate::cli::User::of(&world.story).ok(&["unlink", &format!("{REPOSITORY}#{}", world.number)]).await;
+    let mut world = World::with_hook().await;
+    let forge = world.story.local.forge();
+    forge.commit(REPOSITORY, "feature", "pullyard-bot", &[("other.txt", "one\n", false)]).await.unwrap();
+    let body = json!({ "title": "Other", "head": "feature", "base": "main", "body": "" });
+    world.number = world.story.call_forge(Method::POST, "/pulls", body).await["number"].as_u64().unwrap();
     assert_eq!(world.send_comment(5, "/pullyard raise 20", &ann()).await, "no_linked_ticket");
     let replies = world.list_comments(world.number).await;
     assert!(replies.len() == 1 && replies[0].contains("`pullyard link "), "{replies:?}");

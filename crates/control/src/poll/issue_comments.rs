@@ -13,6 +13,7 @@ use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::project::Repository;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::{Comment, ErrorKind, IssueClient};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Pages of changed comments that a poll reads. The next poll continues.
@@ -27,7 +28,7 @@ struct CommentPoll<'a> {
     client: IssueClient,
 }
 
-/// Reads the comments that changed since the last poll, then repeats the undecided ones for a day. `progress` is right
+/// Reads the comments that changed since the last poll, then repeats the undecided ones of earlier polls, for a day. `progress` is right
 /// after each call of the forge, so that the caller may stop the poll.
 /// Errors: a failure to list comments; the next poll repeats it.
 pub(super) async fn raise_by_issue_comments(
@@ -38,8 +39,11 @@ pub(super) async fn raise_by_issue_comments(
 ) -> Result<(), Error> {
     let Some(client) = forge_client(ctx, integration, repository).await?.into_issue_client() else { return Ok(()) };
     let poll = CommentPoll { ctx, integration, repository, client };
+    let now = ctx.clock.now();
+    progress.undecided.retain(|_, first| now.since(*first) < RETRY_LIMIT);
+    let earlier = progress.undecided.clone();
     let read = poll.read_changed(progress).await;
-    poll.repeat_undecided(progress).await;
+    poll.repeat_undecided(earlier, progress).await;
     read
 }
 
@@ -74,10 +78,8 @@ impl CommentPoll<'_> {
         Ok(())
     }
 
-    async fn repeat_undecided(&self, progress: &mut PollProgress) {
-        let now = self.ctx.clock.now();
-        progress.undecided.retain(|_, first| now.since(*first) < RETRY_LIMIT);
-        for (issue, first) in progress.undecided.clone() {
+    async fn repeat_undecided(&self, earlier: BTreeMap<u64, Timestamp>, progress: &mut PollProgress) {
+        for (issue, first) in earlier {
             let mut undecided = None;
             match self.client.issue_comments(self.repository.name.as_str(), issue).await {
                 Ok(comments) => {
