@@ -70,6 +70,12 @@ pub(crate) fn log_filter() -> Option<String> {
     std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty())
 }
 
+/// The log group and stream to which Lambda writes the output of this environment.
+pub(crate) fn own_log() -> Option<(String, String)> {
+    let var = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    var("AWS_LAMBDA_LOG_GROUP_NAME").zip(var("AWS_LAMBDA_LOG_STREAM_NAME"))
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub struct VariableError {
     name: &'static str,

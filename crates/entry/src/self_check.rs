@@ -10,7 +10,7 @@
 
 mod probes;
 
-use crate::Config;
+use crate::{Config, config};
 use aws_config::{AppName, BehaviorVersion, SdkConfig};
 use probes::{Probe, Request};
 use pullyard_cloud::signed::{Service, SignedCallError, SignedClient};
@@ -67,15 +67,6 @@ pub struct OwnLog {
     pub stream: String,
 }
 
-impl OwnLog {
-    fn from_env() -> Option<Self> {
-        let var = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        var("AWS_LAMBDA_LOG_GROUP_NAME")
-            .zip(var("AWS_LAMBDA_LOG_STREAM_NAME"))
-            .map(|(group, stream)| Self { group, stream })
-    }
-}
-
 pub struct SelfCheck {
     function: String,
     config: Config,
@@ -96,7 +87,8 @@ pub async fn run(function: &str, arn: &str) -> Result<RoleReport, String> {
     let config = Config::from_env().map_err(|error| error.to_string())?;
     let owner = Owner::from_arn(arn).ok_or_else(|| format!("{arn} is not the ARN of a function"))?;
     // Embedded services have no logs and traces.
-    let log = OwnLog::from_env().filter(|_| config.endpoints.dynamodb.is_none());
+    let log = config::own_log().filter(|_| config.endpoints.dynamodb.is_none());
+    let log = log.map(|(group, stream)| OwnLog { group, stream });
     let sdk = Box::pin(with_timeouts(aws_config::defaults(BehaviorVersion::latest())).load()).await;
     Ok(SelfCheck::new(function, config, sdk, owner, log).map_err(|error| error.to_string())?.run().await)
 }
