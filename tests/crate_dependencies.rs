@@ -60,8 +60,8 @@ const RESERVED_LIBRARIES: [(&str, &str); 17] = [
     ("aws-sdk-ecs", "cloud"),
     ("aws-sdk-secretsmanager", "cloud"),
     ("aws-config", "store cloud entry admin"),
-    ("aws-sigv4", "admin cloud testkit"),
-    ("xmlparser", "admin"),
+    ("aws-sigv4", "cloud testkit"),
+    ("xmlparser", "cloud"),
     ("askama", "function-pages"),
     (
         "axum",

@@ -72,7 +72,7 @@ async fn poll_if_due(
     poll.rev += 1;
     match integration {
         Some(integration) => {
-            poll.look = repository_poll::run_round(ctx, &integration, &poll).await?;
+            poll.look = Box::pin(repository_poll::run_round(ctx, &integration, &poll)).await?;
             Box::pin(read_changed_issues(ctx, &integration, &mut poll, now)).await?;
         }
         None => poll.look.problem = Some(format!("there is no integration {}", poll.integration)),
@@ -113,14 +113,14 @@ async fn read_changed_issues(
     let since = poll.look.issues.or(chosen.map(|since| since.minus(LOOK_BACK)));
     poll.look.comments = poll.look.comments.or(Some(since.unwrap_or(started).minus(repository_poll::CLOCK_SKEW)));
     poll.look.issues = Some(match since {
-        Some(since) => look_at_changed_issues(ctx, integration, &repository, since).await?,
+        Some(since) => Box::pin(look_at_changed_issues(ctx, integration, &repository, since)).await?,
         None => started,
     });
     if ctx.clock.now().since(begun) >= COMMENTS_UNTIL {
         tracing::info!(repository = %repository.name, "comments on issues left to the next poll");
         return Ok(());
     }
-    let comments = issue_comments::raise_by_issue_comments(ctx, integration, &repository, &mut poll.look);
+    let comments = Box::pin(issue_comments::raise_by_issue_comments(ctx, integration, &repository, &mut poll.look));
     if let Err(error) = repository_poll::with_timeout(integration, comments).await {
         tracing::warn!(repository = %repository.name, error = %error, "comments on issues not read");
     }

@@ -26,12 +26,13 @@ use std::time::Duration;
 const CALL_LIMIT: Duration = Duration::from_secs(3);
 
 /// Codes with which AWS refuses an allowed call of a self-check.
-const EXPECTED: [&str; 13] = [
+const EXPECTED: [&str; 14] = [
     "ClientException",
     "ConditionalCheckFailedException",
     "InvalidParameterException",
     "InvalidParameterValue",
     "InvalidRequestException",
+    "MessageNotInflight",
     "NonExistentQueue",
     "QueueDeletedRecently",
     "QueueDoesNotExist",
@@ -163,7 +164,8 @@ impl SelfCheck {
             Err(_) => Outcome::Unreachable(format!("no answer within {} seconds", CALL_LIMIT.as_secs())),
             Ok(Ok(body)) => Outcome::Allowed(body),
             Ok(Err(error)) if error.is_denied() => Outcome::Denied(format_error_chain(&error)),
-            Ok(Err(error)) => match error.code() {
+            // SQS writes some codes with a prefix: `AWS.SimpleQueueService.NonExistentQueue`.
+            Ok(Err(error)) => match error.code().and_then(|code| code.rsplit('.').next()) {
                 Some(code) if EXPECTED.contains(&code) => Outcome::Allowed(String::new()),
                 Some(_) => Outcome::Unclear(format_error_chain(&error)),
                 None => Outcome::Unreachable(format_error_chain(&error)),

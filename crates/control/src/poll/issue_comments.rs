@@ -28,8 +28,8 @@ struct CommentPoll<'a> {
     client: IssueClient,
 }
 
-/// Reads the comments that changed since the last poll, then repeats the undecided ones of earlier polls, for a day. `progress` is right
-/// after each call of the forge, so that the caller may stop the poll.
+/// Reads the comments that changed since the last poll, then repeats the undecided ones of earlier polls, for a day.
+/// `progress` is right after each call of the forge, so that the caller may stop the poll.
 /// Errors: a failure to list comments; the next poll repeats it.
 pub(super) async fn raise_by_issue_comments(
     ctx: &Context,

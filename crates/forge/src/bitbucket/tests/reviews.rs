@@ -318,14 +318,14 @@ async fn each_comment_belongs_to_one_review_of_its_author() {
         ),
     ] {
         let review = id(uuid, minute);
-        let played = scripted_client([activity(), ok(pull_with_participants(both.clone())), page(all_comments())]);
+        let played = scripted_client([activity(), page(all_comments()), ok(pull_with_participants(both.clone()))]);
         let found = played.forge.review(REPOSITORY, 7, review).await.unwrap();
         assert_eq!((found.id, found.state), (review, ReviewState::ChangesRequested), "{minute}");
         assert_eq!(found.body, body, "{minute}");
         assert_eq!(found.clone().filter_parts(|_, _| false), found, "{minute}");
         assert_eq!(found.clone().filter_parts(|_, _| true).body, "", "{minute}");
         assert_eq!(found.author.map(|author| author.id), Some(uuid_to_id(uuid)), "{minute}");
-        assert_eq!(played.requests(), [ACTIVITY, PULL, COMMENTS], "{minute}");
+        assert_eq!(played.requests(), [ACTIVITY, COMMENTS, PULL], "{minute}");
 
         let played = scripted_client([activity(), page(all_comments())]);
         let found = played.forge.review_comments(REPOSITORY, 7, review).await.unwrap();
@@ -340,7 +340,7 @@ async fn each_comment_belongs_to_one_review_of_its_author() {
 #[tokio::test]
 async fn single_comments_are_removed_from_a_review_body() {
     let people = ok(pull_with_participants(json!([participant(ANN, json!("changes_requested"))])));
-    let played = scripted_client([page(json!([asks(ANN, 30), asks(ANN, 20)])), people, page(all_comments())]);
+    let played = scripted_client([page(json!([asks(ANN, 30), asks(ANN, 20)])), page(all_comments()), people]);
     let found = played.forge.review(REPOSITORY, 7, id(ANN, 30)).await.unwrap();
     let remaining =
         found.filter_parts(|comment, text| (comment, text) == (9, "words 9") || (comment, text) == (22, "words 22"));
