@@ -97,7 +97,7 @@ class Machine:
             "runpy.run_path(sys.argv[0], run_name='__main__')"
         program = [sys.executable, "-c", skip] if command == "remove" else []
         done = subprocess.run([*program, self.folder / "infra" / command, *arguments], env=self.environment, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900)
         check(f"{command} prints no stack trace", "Traceback" in done.stdout, False)
         return done.returncode, done.stdout
 
@@ -119,7 +119,7 @@ class Machine:
             pass  # Linux ends a terminal without programs by an error.
         os.close(screen)
         check("a question prints no stack trace", b"Traceback" in output, False)
-        return process.wait(timeout=120), output.decode().replace("\r\n", "\n")
+        return process.wait(timeout=900), output.decode().replace("\r\n", "\n")
 
     def deployed(self, section="deploy", environment="default"):
         """The parameters that SAM reads for a command."""
