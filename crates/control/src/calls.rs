@@ -8,11 +8,15 @@ use crate::tickets::settle_ticket::{put_off_late, settle_ticket, settle_without_
 use crate::trackers::load_readable_tracker;
 use crate::trackers::look::look_at_ticket;
 use crate::{Context, Error, advance_run, poll_repository, review, send_notice};
+use futures::future::BoxFuture;
 use pullyard_domain::host::{HostRest, HostSign, SignRule, host_of};
 use pullyard_domain::id::{IntegrationId, ProjectId};
+use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::tracker::{Tracker, TrackerKind};
-use pullyard_domain::wakeup::{EffectMessage, LookWakeup, NoticeWakeup, QueuedReview, call_group};
+use pullyard_domain::wakeup::{
+    EffectMessage, LookWakeup, NoticeWakeup, PollWakeup, QueuedReview, TicketWakeup, call_group,
+};
 use pullyard_store::{WorkKey, Write};
 use std::future::ready;
 use std::time::Duration;
@@ -62,7 +66,7 @@ pub async fn handle_effect(ctx: &Context, effect: EffectMessage) -> Result<(), E
 /// message blocks its group. The sweeper repeats these calls from the table.
 pub async fn handle_call(ctx: &Context, effect: EffectMessage, group: &str) -> Result<(), Error> {
     let is_derivable = !matches!(effect, EffectMessage::Look(_) | EffectMessage::Review(_));
-    let result = Box::pin(make_call(ctx, effect, group)).await;
+    let result = make_call(ctx, effect, group).await;
     result.or_else(|error| match is_derivable {
         true => {
             tracing::error!(error = &error as &dyn std::error::Error, "call failed; the sweeper repeats it");
@@ -72,40 +76,48 @@ pub async fn handle_call(ctx: &Context, effect: EffectMessage, group: &str) -> R
     })
 }
 
-async fn make_call(ctx: &Context, effect: EffectMessage, group: &str) -> Result<(), Error> {
+/// Not `async`, so that the futures of all kinds of call are not on the stack while one of them runs.
+fn make_call<'a>(ctx: &'a Context, effect: EffectMessage, group: &'a str) -> BoxFuture<'a, Result<(), Error>> {
     match effect {
-        EffectMessage::Notify(wakeup) => Box::pin(notify(ctx, &wakeup, group)).await,
-        EffectMessage::Look(wakeup) => {
-            let host = load_tool_host(ctx, &wakeup.look).await?;
-            let look = Box::pin(look_at_ticket(ctx, &wakeup.look, &wakeup.ticket));
-            call_resting_host(ctx, host, look, repeat_late_look(ctx, &wakeup)).await
-        }
-        EffectMessage::Settle(wakeup) => {
-            let host = load_tool_host(ctx, &wakeup.project).await?;
-            let settle = Box::pin(settle_ticket(ctx, &wakeup.project, &wakeup.ticket));
-            call_resting_host(ctx, host, settle, put_off_late(ctx, &wakeup.project, &wakeup.ticket)).await
-        }
-        EffectMessage::Tell(wakeup) => {
-            let id = &wakeup.pull_request;
-            let host = load_forge_host(ctx, &id.integration).await?;
-            let key = WorkKey::PullRequest(id.clone());
-            let put_off = postpone_late(ctx, key.clone());
-            call_host(ctx, host, key, Box::pin(review::post_status(ctx, id)), put_off).await
-        }
-        EffectMessage::Poll(wakeup) => {
-            let (project, integration, repository) = (&wakeup.poll, &wakeup.integration, wakeup.repository);
-            let host = match load_readable_tracker(ctx, integration).await? {
-                Some(tool) if repository == crate::poll::tool_poll::TOOL => tool_host(ctx, &tool).await?,
-                _ => load_forge_host(ctx, integration).await?,
-            };
-            let key = WorkKey::Poll(project.clone(), integration.clone(), repository);
-            let put_off = postpone_late(ctx, key.clone());
-            let poll = Box::pin(poll_repository(ctx, project, integration, repository));
-            call_host(ctx, host, key, poll, put_off).await
-        }
+        EffectMessage::Notify(wakeup) => Box::pin(async move { notify(ctx, &wakeup, group).await }),
+        EffectMessage::Look(wakeup) => Box::pin(look(ctx, wakeup)),
+        EffectMessage::Settle(wakeup) => Box::pin(settle(ctx, wakeup)),
+        EffectMessage::Tell(wakeup) => Box::pin(tell(ctx, wakeup.pull_request)),
+        EffectMessage::Poll(wakeup) => Box::pin(poll(ctx, wakeup)),
         // Work without a call belongs into the other queue.
-        other => Box::pin(handle_effect(ctx, other)).await,
+        other => Box::pin(handle_effect(ctx, other)),
     }
+}
+
+async fn look(ctx: &Context, wakeup: LookWakeup) -> Result<(), Error> {
+    let host = load_tool_host(ctx, &wakeup.look).await?;
+    let look = Box::pin(look_at_ticket(ctx, &wakeup.look, &wakeup.ticket));
+    call_resting_host(ctx, host, look, repeat_late_look(ctx, &wakeup)).await
+}
+
+async fn settle(ctx: &Context, wakeup: TicketWakeup) -> Result<(), Error> {
+    let host = load_tool_host(ctx, &wakeup.project).await?;
+    let settle = Box::pin(settle_ticket(ctx, &wakeup.project, &wakeup.ticket));
+    call_resting_host(ctx, host, settle, put_off_late(ctx, &wakeup.project, &wakeup.ticket)).await
+}
+
+async fn tell(ctx: &Context, id: PullRequestId) -> Result<(), Error> {
+    let host = load_forge_host(ctx, &id.integration).await?;
+    let key = WorkKey::PullRequest(id.clone());
+    let put_off = postpone_late(ctx, key.clone());
+    call_host(ctx, host, key, Box::pin(review::post_status(ctx, &id)), put_off).await
+}
+
+async fn poll(ctx: &Context, wakeup: PollWakeup) -> Result<(), Error> {
+    let (project, integration, repository) = (&wakeup.poll, &wakeup.integration, wakeup.repository);
+    let host = match load_readable_tracker(ctx, integration).await? {
+        Some(tool) if repository == crate::poll::tool_poll::TOOL => tool_host(ctx, &tool).await?,
+        _ => load_forge_host(ctx, integration).await?,
+    };
+    let key = WorkKey::Poll(project.clone(), integration.clone(), repository);
+    let put_off = postpone_late(ctx, key.clone());
+    let poll = Box::pin(poll_repository(ctx, project, integration, repository));
+    call_host(ctx, host, key, poll, put_off).await
 }
 
 async fn decide(ctx: &Context, queued: QueuedReview) -> Result<(), Error> {
