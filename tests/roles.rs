@@ -20,7 +20,7 @@ use crate::webhooks::World;
 use aws_calls::{EXTRA_ACTIONS, EXTRA_OF_ALL, KMS_ACTIONS, SERVICE_ROLE_ACTIONS};
 use deployment::{Deployment, KMS_KEY_ARN};
 use policy::{Effect, Request, Statement, matches_pattern};
-use pullyard_entry::permissions::{CALLS, Resource};
+use pullyard_entry::permissions::{CALLS, Resource, Row};
 use pullyard_testkit::observe::{Call, Service};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -136,7 +136,17 @@ fn every_listed_aws_call_was_recorded() {
         Some((permission.function.clone(), permission.action.clone(), aws_calls::resource_of_call(permission)?))
     };
     let recorded = permissions.iter().filter_map(line).collect::<BTreeSet<Line>>();
-    let unused = listed_calls().difference(&recorded).map(|line| format!("{line:?}\n")).collect::<String>();
+    let untested = |line: &&Line| {
+        let is_of =
+            |(function, action, resource, _): &Row| *function == line.0 && *action == line.1 && *resource == line.2;
+        aws_calls::UNTESTED_CALLS.iter().any(is_of)
+    };
+    let listed = listed_calls();
+    let unused = listed
+        .difference(&recorded)
+        .filter(|line| !untested(line))
+        .map(|line| format!("{line:?}\n"))
+        .collect::<String>();
     assert!(unused.is_empty(), "in crates/entry/src/permissions.rs but never called:\n{unused}");
 }
 

@@ -38,7 +38,7 @@ pub async fn replay_delivery(ctx: &Context, id: &DeliveryId) -> Result<Answer, E
             };
             Box::pin(move_ticket(ctx, &event)).await
         }
-        _ if is_raise(&delivery) && delivery.reason.is_final() => Err(not_replayable(
+        _ if is_raise(&delivery) && !matches!(delivery.reason, Reason::NoLinkedTicket { .. }) => Err(not_replayable(
             "a comment raises a limit only once; write a new comment, or use `pullyard tickets raise` or \
              `pullyard pulls raise`",
         )),
