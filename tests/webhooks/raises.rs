@@ -1,4 +1,4 @@
-//! Tests of comments `/pullyard raise` at the forge: who may raise a limit, how often, and what the reply says.
+//! Tests comments `/pullyard raise` at the forge: permissions, repetitions and replies.
 
 use super::{ANN, ANNS_TOKEN, World};
 use crate::prelude::*;

@@ -1,12 +1,12 @@
 //! The self-check of a function: one call of each kind that its role allows, to find what AWS denies.
 //!
 //! No emulator evaluates IAM as AWS does. Each call is expected to fail, or changes nothing: writes to the table require an
-//! item that does not exist, secrets, tasks and task definitions do not exist, and readers of queues drop the message. What
-//! AWS offers no harmless call for is made and undone: secrets and a mailbox are created and deleted, and one empty object
-//! is stored in the bucket of artifacts, which deletes it like any other. A denial has a code of its own.
+//! item that does not exist, secrets, tasks and task definitions do not exist, and readers of queues drop the message. Three
+//! actions have no harmless call: the check creates and deletes secrets and a mailbox, and stores one empty object in the
+//! bucket of artifacts, whose lifecycle deletes it. AWS returns another code for a denial than for these refusals.
 //!
-//! AWS's documents do not say whether SQS evaluates the role before the parameters. If it does not, the calls that receive,
-//! delete or hide a message, and those on a mailbox that does not exist, prove nothing.
+//! AWS's documents do not say whether SQS evaluates the role before the parameters. If it validates first, the calls
+//! that receive, delete or hide a message, and the calls on a missing mailbox, cannot detect a denial.
 
 mod probes;
 

@@ -295,9 +295,9 @@ impl SelfCheck {
             Probe { action, on: "*".to_owned(), request }
         };
         vec![
-            // The stream exists.
+            // This stream exists, so AWS refuses the call.
             logs("logs:CreateLogStream", "CreateLogStream", stream, Value::Null),
-            // That stream does not.
+            // A stream of this name does not exist.
             logs("logs:PutLogEvents", "PutLogEvents", NAME, json!([{ "timestamp": 0, "message": NAME }])),
             xray(
                 "xray:PutTraceSegments",
