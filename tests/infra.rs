@@ -464,6 +464,26 @@ fn tables_protection_is_checked_after_the_deployment() {
     }
 }
 
+/// `.ci/aws-page`, a rare check, runs each other command of the page on a machine without credentials.
+#[test]
+fn commands_that_need_aws_are_marked_on_the_page() {
+    let page = include_str!("../infra/README.md");
+    let blocks = page.split("```sh\n").skip(1).filter_map(|rest| rest.split_once("```"));
+    let local: BTreeSet<_> = blocks
+        .flat_map(|(block, _)| block.lines())
+        .filter(|line| !line.is_empty() && !line.contains("needs AWS"))
+        .map(|line| line.split('#').next().unwrap().trim())
+        .collect();
+    let expected = [
+        "",
+        "cargo install --path crates/cli --locked",
+        "pip install aws-sam-cli cargo-lambda ziglang",
+        "sam build --config-file samconfig.local.toml",
+        "sed s/NAME/pullyard/g infra/deploy-policy.json",
+    ];
+    assert_eq!(local, BTreeSet::from(expected));
+}
+
 #[test]
 fn key_statements_name_the_services_of_every_partition() {
     let of_key = include_str!("../infra/functions.yaml").lines().filter(|line| line.contains("kms:ViaService"));
