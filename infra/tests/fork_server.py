@@ -2,14 +2,16 @@
 
     python fork_server.py aws|preflight SOCKET
 
-The AWS CLI needs 0.8 CPU s for a call, most of it for imports and for the descriptions of AWS's services. A forked
-process shares those with the server, and nothing else: sessions, credentials and clients are made in each process.
-The server ends when its standard input ends. It starts without the environment of the test, and each process gets that of its client.
+A call of the AWS CLI takes 0.8 CPU s, most of it for imports and for the descriptions of AWS's services. A forked
+process shares these with the server. Sessions, credentials and clients are created in each process.
+The server starts without the environment of the test, since a process adds that of its client. It ends when its
+standard input ends.
 """
 
 import atexit
 import compileall
 import gc
+import itertools
 import os
 import pathlib
 import runpy
@@ -23,8 +25,8 @@ import tempfile
 
 def start(python, kind, path):
     """Starts a server and returns when it accepts runs."""
-    server = subprocess.Popen([python, __file__, kind, path], env={"HOME": "/nonexistent"}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                              start_new_session=True)
+    server = subprocess.Popen([python, __file__, kind, path], env={"HOME": "/nonexistent"}, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, start_new_session=True)
     if server.stdout.readline() != b"ready\n":
         raise RuntimeError(f"the fork server for {kind} does not start")
     return server
@@ -43,24 +45,32 @@ def cache(owner, name, key):
     setattr(owner, name, cached)
 
 
+def code_of(function):
+    """The code of a function or of a `functools.partial` of it. Other objects stand for themselves."""
+    function = getattr(function, "func", function)
+    return getattr(function, "__code__", function)
+
+
 class AwsCli:
     """Imports the AWS CLI and parses its own data files once."""
 
     def __init__(self):
         import awscli.clidriver
         import awscli.handlers
-        from botocore import hooks, loaders, session
+        from botocore import hooks, loaders, session, xform_name
         cache(loaders.JSONFileLoader, "_load_file", lambda _, full_path, open_method: full_path)
         cache(loaders.Loader, "list_available_services", lambda loader, type_name: (*loader.search_paths, type_name))
         for type_name in ["service-2", "waiters-2", "paginators-1", "endpoint-rule-set-1"]:
             loaders.create_loader(os.environ["AWS_DATA_PATH"]).list_available_services(type_name)
-        self.loader = loaders.JSONFileLoader()
+        self.xform_name, self.loader = xform_name, loaders.JSONFileLoader()
         data = pathlib.Path(loaders.Loader.BUILTIN_DATA_PATH)
         self.parse(data)
         self.folders = {one.name: one for one in data.iterdir() if one.is_dir()}
         self.folders["s3api"] = self.folders["s3"]
-        # Each start of the CLI renames 400 events by a constant table. A driver that is discarded fills this cache.
+        # Each start of the CLI registers 400 handlers: it renames their events by a constant table and reads their
+        # signatures. A driver that is discarded fills these caches.
         cache(hooks.EventAliaser, "_alias_event_name", lambda _, event_name: event_name)
+        cache(hooks, "accepts_kwargs", code_of)
         awscli.clidriver.create_clidriver()
         gc.collect()
         if any(isinstance(one, session.Session) for one in gc.get_objects()):
@@ -69,9 +79,12 @@ class AwsCli:
     def parse(self, folder):
         for path in folder.glob("*.json*"):
             if not path.name.startswith("examples"):
-                self.loader.load_file(str(path).split(".json")[0])
+                content = self.loader.load_file(str(path.with_name(path.name.split(".json")[0])))
+                for operation, separator in itertools.product(content.get("operations", []), "-_"):
+                    self.xform_name(operation, separator)
 
     def prepare(self, arguments):
+        """Called before each fork: parses the descriptions of a service before its first call."""
         for name in set(arguments) & self.folders.keys():
             for version in self.folders.pop(name).iterdir():
                 self.parse(version)
@@ -94,6 +107,8 @@ class Preflight:
             compileall.compile_dir(folder, quiet=1)
             self.compiled.add(folder)
 
+
+# --- any script
 
 class Run:
     """A forked process and the client that waits for its exit code."""

@@ -3,8 +3,8 @@
     "$(.ci/venv sam)/bin/python" infra/tests/preflight.py "$(.ci/venv aws)/bin"
 
 The fake is in preflight_aws.py beside this file. Needs python3.11, git and Linux.
-The real CLI and infra/preflight run in processes that fork_server.py forks, which takes a fifth of the CPU seconds of
-starting them. Questions in a terminal, infra/remove and a few calls of the CLI start as a user starts them.
+fork_server.py forks the processes of the CLI and of infra/preflight, which takes a sixth of the CPU seconds of starting
+them. Questions in a terminal, infra/remove and a few calls of the CLI start without it.
 """
 
 import json
