@@ -68,7 +68,7 @@ pub const CALLS: &[Row] = &[
     ("api", "dynamodb:Query", ListIndex, "every list"),
     ("api", "dynamodb:PutItem", Table, "created and changed items, conditional on the revision that was read"),
     ("api", "dynamodb:UpdateItem", Table, "heartbeats, claims, last uses, the day's budget, jobs of reviews"),
-    ("api", "dynamodb:DeleteItem", Table, "repositories, hooks and runners that are removed"),
+    ("api", "dynamodb:DeleteItem", Table, "repositories, hooks, runners and names of secrets that are removed"),
     ("api", "sqs:SendMessage", Dispatch, "jobs that need a task or a runner, or whose task must stop"),
     ("api", "sqs:SendMessage", Effects, "settle tickets, comment on pull requests, maintain webhooks"),
     ("api", "sqs:SendMessage", CallQueue, "look at tickets, write on pull requests, send notices"),
