@@ -25,7 +25,6 @@ pub enum Resource {
     SigningKey,
     UserSecrets,
     JobSecrets,
-    SecretNames,
     /// Task definitions of any revision, on our cluster.
     Definitions,
     Tasks,
@@ -100,7 +99,6 @@ pub const CALLS: &[Row] = &[
     ("api", "secretsmanager:CreateSecret", JobSecrets, "the first value of a secret"),
     ("api", "secretsmanager:TagResource", JobSecrets, "the stack's tags on a new secret"),
     ("api", "secretsmanager:DeleteSecret", JobSecrets, "`pullyard secrets delete --for-jobs`"),
-    ("api", "secretsmanager:ListSecrets", SecretNames, "the names of secrets, without values"),
     ("api", "s3:PutObject", Artifacts, "presigned URLs for runners' uploads"),
     ("api", "s3:GetObject", Artifacts, "presigned URLs for downloads; checks whether an object exists"),
     ("pages", "dynamodb:GetItem", Table, "the visitor's token and the items of the page"),
