@@ -100,8 +100,9 @@ walks! {
     hook_is_removed_here_and_at_the_forge_after_a_crash: flows::hooks::hook_removal(), 8;
     bitbucket_hook_is_installed_and_repaired_after_a_crash: flows::bitbucket::hook_repair(), 45;
     ingress_is_changed_after_a_crash: flows::hooks::change_ingress(), 5;
-    forge_is_connected_and_its_secret_rotated_after_a_crash: flows::setup::connect_and_rotate(), 23;
-    forge_is_disconnected_after_a_crash: flows::setup::disconnect_forge(), 15;
+    forge_is_connected_and_its_secret_rotated_after_a_crash: flows::setup::connect_and_rotate(), 28;
+    forge_is_disconnected_after_a_crash: flows::setup::disconnect_forge(), 17;
+    secret_is_deleted_after_a_crash: flows::setup::secret_removal().only_own_steps(), 22;
     repository_is_removed_after_a_crash: flows::setup::repository_removal(), 10;
     project_is_deleted_after_a_crash: flows::setup::project_deletion(), 12;
     token_is_created_once_after_a_crash: flows::tokens::token_creation(), 3;

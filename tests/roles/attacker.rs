@@ -118,6 +118,17 @@ fn functions_read_only_the_secrets_they_need() {
     assert_denied_to_all(&deployed, &[get, "secretsmanager:BatchGetSecretValue"], &others.map(secret));
 }
 
+/// AWS grants `ListSecrets` only for all secrets of an account. The names that users set are in the table.
+#[test]
+fn no_function_lists_the_secrets_of_the_account() {
+    let deployed = Deployment::read();
+    let lists = ["secretsmanager:ListSecrets", "secretsmanager:DescribeSecret", "secretsmanager:ListSecretVersionIds"];
+    assert_denied_to_all(&deployed, &lists, &["*".into(), secret("pullyard/user/a"), secret("production/database")]);
+    let reads = functions_with_item_access(&deployed, &items::READ_ACTIONS, "SECRETS");
+    let writes = functions_with_item_access(&deployed, &["dynamodb:PutItem", "dynamodb:DeleteItem"], "SECRETS");
+    assert_eq!((reads, writes), (vec!["api", "pages"], vec!["api"]));
+}
+
 #[test]
 fn security_page_names_functions_that_can_sign_leases() {
     let deployed = Deployment::read();

@@ -25,7 +25,6 @@ pub(super) fn page_text(resource: Resource) -> (&'static str, &'static str) {
         SigningKey => ("the signing key", ""),
         UserSecrets => ("user secrets, `{table}/user/*`", ""),
         JobSecrets => ("secrets for jobs, `{table}/job/*`", ""),
-        SecretNames => ("`*`", ""),
         Definitions => ("the task definitions of the deployment, on its cluster", ""),
         Tasks => ("tasks of the cluster", ""),
         Artifacts => ("objects under `artifacts/` in the bucket for artifacts", ""),
@@ -53,7 +52,6 @@ pub(super) fn resource_of_call(used: &UsedPermission) -> Option<Resource> {
         (_, "secret:pullyard/signing-key-AbCdEf") => Some(SigningKey),
         (_, secret) if secret.starts_with("secret:pullyard/user/") => Some(UserSecrets),
         (_, secret) if secret.starts_with("secret:pullyard/job/") => Some(JobSecrets),
-        ("secretsmanager:ListSecrets", "*") => Some(SecretNames),
         (_, object) if object.starts_with("arn:aws:s3:::pullyard-artifacts/artifacts/") => Some(Artifacts),
         ("ecs:ListTasks", "*") if ours => Some(TaskList),
         // IAM checks tags of a new task without a cluster.
@@ -88,7 +86,6 @@ pub(super) fn arns(resource: Resource) -> (Vec<String>, Option<String>) {
         SigningKey => (vec![secret("key")], None),
         UserSecrets => (vec![secret("user/github-token"), secret("user/hook-acme")], None),
         JobSecrets => (vec![secret("job/anthropic"), secret("job/signing")], None),
-        SecretNames => (vec!["*".into()], None),
         Definitions => {
             let all = [("small", 1), ("medium", 1), ("large", 1), ("medium", 12)];
             (all.into_iter().map(definition).collect(), cluster)

@@ -92,6 +92,7 @@ const WITH_WALK: &[(&str, &str)] = &[
     ("trackers::test_tracker", "ticket_tool_is_connected_and_deleted_after_a_crash"),
     ("trackers/choose::unuse_tracker", "ticket_tool_is_connected_and_deleted_after_a_crash"),
     ("trackers/choose::use_tracker", "ticket_tool_is_connected_and_deleted_after_a_crash"),
+    ("admin/secrets::delete_secret", "secret_is_deleted_after_a_crash"),
     ("admin/secrets::set_secret", "forge_is_connected_and_its_secret_rotated_after_a_crash"),
     ("tickets/settle_ticket::settle_ticket", "ticket_job_completes_after_a_crash"),
     ("sweep::sweep", "job_of_a_stopped_task_fails_after_a_crash"),
@@ -190,7 +191,6 @@ const WITHOUT_WALK: &[(&str, &str)] = &[
     ("jobs/artifacts::artifact_url", "its only write is that of `checkpoint`"),
     ("admin/names::set_integration_projects", "its only write is conditional on the list that was read"),
     ("admin/names::set_secret_projects", "its only write is conditional on the revision that was read"),
-    ("admin/secrets::delete_secret", "it has one external write; a repeat after a crash deletes or finds nothing"),
     ("admin/connect_app::connect_github_app", "its only write is that of `connect_forge`"),
     ("admin/connect_app::create_github_app", "the forge's code works once, so no caller can repeat it"),
     ("admin/connect_with_value::connect_forge_with_token", "its writes are those of `set_secret` and `connect_forge`"),
@@ -219,7 +219,7 @@ const WITHOUT_WALK: &[(&str, &str)] = &[
 ];
 
 /// Text that a read-only function must not contain, in addition to the table's writes.
-const WRITES: [&str; 5] = ["Write::", "ctx.secrets.put(", "ctx.wake", "note_", "redeliver("];
+const WRITES: [&str; 6] = ["Write::", "put_value(", "delete_value(", "ctx.wake", "note_", "redeliver("];
 
 /// Each source file of a crate: its path below `src` without extension, and its text.
 fn sources(of: &str) -> Vec<(String, String)> {

@@ -21,6 +21,7 @@ pub(super) async fn collect(world: &World, items: &[Value]) -> Outcome {
         };
         outcome.insert(format!("secret {name}"), secret_entry(secret, items));
     }
+    outcome.insert("names without a secret".into(), abandoned_names(&secrets, items));
     outcome.insert("hooks at the tool".into(), tool_hook_entries(world, &secrets));
     outcome.insert("hooks at the forge".into(), hook_entries(world, &secrets, items));
     for queue in [DISPATCH_DEAD, EFFECTS_DEAD] {
@@ -39,14 +40,22 @@ async fn abandoned_mailboxes(world: &World, items: &[Value]) -> usize {
     urls.filter(|url| !has_runner(url)).count()
 }
 
-/// The secret's value, and whether its rotation names the previous version.
+/// Names of secrets without a value, except those made for a connection that was not stored.
+fn abandoned_names(secrets: &[Secret], items: &[Value]) -> Value {
+    let names = items.iter().filter(|item| item["pk"] == "SECRETS").filter_map(|item| item["secret"].as_str());
+    let is_set = |name: &str| secrets.iter().any(|secret| secret.name == name);
+    names.filter(|name| !is_set(name) && !name.contains("/tracker-")).collect()
+}
+
+/// The secret's value, whether its name is in the table, and whether its rotation names the previous version.
 fn secret_entry(secret: &Secret, items: &[Value]) -> Value {
     let rotation = items.iter().find(|item| item["sk"] == "ROTATION" && item["secret"] == secret.name.as_str());
     let counts = rotation.map(|rotation| rotation["previous"].as_str() == secret.previous.as_deref());
     let is_random = secret.value.starts_with("whsec_")
         || secret.value.len() == 64 && secret.value.chars().all(|letter| letter.is_ascii_hexdigit());
     let value = if is_random { "<made at random>" } else { secret.value.as_str() };
-    json!({ "value": value, "the one before counts": counts })
+    let is_named = items.iter().any(|item| item["pk"] == "SECRETS" && item["secret"] == secret.name.as_str());
+    json!({ "value": value, "is named": is_named, "the one before counts": counts })
 }
 
 /// Hooks in the forge's record, each with the name of the secret that signs it.

@@ -11,8 +11,6 @@ pub enum Error {
     NoSecret { name: String },
     #[error("set the secret {name}: Secrets Manager refuses it; it may be marked for deletion")]
     SecretRefused { name: String },
-    #[error("read the next page: the cursor is invalid")]
-    BadCursor,
 }
 
 impl Error {

@@ -22,7 +22,7 @@ pub use dead_message::parse_dead_letter;
 pub use error::Error;
 pub use objects::{Objects, Upload};
 pub use region::dns_suffix;
-pub use secret::{SecretSummary, Secrets, Version, Versions};
+pub use secret::{Secrets, Version, Versions};
 pub use tags::Tags;
 pub use task::{RUNNER_CONTAINER, StartOutcome, TaskDefinitions, TaskNetwork, TaskStart, Tasks};
 pub use task_stop::{TaskStateChange, Undelivered};

@@ -1,4 +1,4 @@
-//! Reads secrets with a cache of one minute; sets, lists and deletes the users' secrets.
+//! Reads secrets with a cache of one minute; sets and deletes the users' secrets.
 
 #[cfg(test)]
 mod tests;
@@ -11,7 +11,7 @@ use crate::signed::is_denial;
 use crate::{Error, Tags};
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError;
-use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};
+use aws_sdk_secretsmanager::types::Tag;
 use pullyard_domain::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,12 +21,6 @@ type MonotonicClock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// Other instances of a function use a new value after this time at the latest.
 const CACHE_TTL: Duration = Duration::from_secs(60);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretSummary {
-    pub name: String,
-    pub set_at: Option<Timestamp>,
-}
 
 /// Values never appear in an error, a log or a `Debug`.
 #[derive(Clone)]
@@ -156,75 +150,39 @@ impl Secrets {
         }
     }
 
-    /// When the current value was set; `None` for a secret without a value.
-    /// Errors: `NoSecret` when the secret is missing or marked for deletion.
+    /// When the current value was set; `None` if AWS does not state it.
+    /// Errors: `NoSecret` when the secret or its value is missing, or when it is marked for deletion.
     pub async fn load_before_deletion(&self, name: &str) -> Result<Option<Timestamp>, Error> {
-        let error = match self.client.get_secret_value().secret_id(name).send().await {
+        match self.client.get_secret_value().secret_id(name).send().await {
             Ok(answer) => {
                 let set_at = answer.created_date.and_then(|at| at.to_millis().ok());
-                return Ok(set_at.map(Timestamp::from_millis));
+                Ok(set_at.map(Timestamp::from_millis))
             }
-            Err(error) => error,
-        };
-        let kind = error.as_service_error();
-        let is_without_value = kind.is_some_and(|error| error.is_resource_not_found_exception());
-        let is_missing = is_missing(&error);
-        if kind.is_some_and(|error| error.is_invalid_request_exception()) {
-            return Err(Error::NoSecret { name: name.into() });
-        }
-        match is_missing && !self.is_listed(name).await? {
-            true => Err(Error::NoSecret { name: name.into() }),
-            false if is_without_value => Ok(None),
-            false => Err(Error::unavailable("read a secret", error)),
-        }
-    }
-
-    async fn is_listed(&self, name: &str) -> Result<bool, Error> {
-        let mut after = None;
-        loop {
-            let (secrets, next) = self.list(name, after.as_deref()).await?;
-            let found = secrets.iter().any(|secret| secret.name == name);
-            if found || next.is_none() {
-                return Ok(found);
-            }
-            after = next;
+            Err(error) if is_missing(&error) || is_deleted(&error) => Err(Error::NoSecret { name: name.into() }),
+            Err(error) => Err(Error::unavailable("read a secret", error)),
         }
     }
 
     /// Deletes all versions, so that the name can be set again: on AWS up to a minute later, because it deletes
     /// asynchronously. This instance forgets the value immediately.
     /// Idempotent: Secrets Manager accepts the deletion of a missing secret.
-    /// Errors: `NoSecret` while an earlier deletion runs.
+    /// Errors: `NoSecret` while an earlier deletion runs, and for a missing secret whose name AWS denies.
     pub async fn delete(&self, name: &str) -> Result<(), Error> {
         let call = self.client.delete_secret().secret_id(name).force_delete_without_recovery(true);
-        call.send().await.map_err(|error| match error.as_service_error() {
-            Some(kind) if kind.is_invalid_request_exception() => Error::NoSecret { name: name.into() },
-            _ => Error::unavailable("delete a secret", error),
-        })?;
-        lock(&self.cache).remove(name);
-        self.forget_versions(name);
-        Ok(())
-    }
-
-    /// Lists one page of secrets with this prefix, and the next page's cursor. A page before the last may be empty.
-    /// Errors: `BadCursor` for a cursor that no page returned.
-    pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<(Vec<SecretSummary>, Option<String>), Error> {
-        let by_prefix = Filter::builder().key(FilterNameStringType::Name).values(prefix).build();
-        let call = self.client.list_secrets().filters(by_prefix).max_results(100);
-        let page = match call.set_next_token(after.map(str::to_owned)).send().await {
-            Ok(page) => page,
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_invalid_next_token_exception()) => {
-                return Err(Error::BadCursor);
+        match call.send().await {
+            Ok(_) => {
+                lock(&self.cache).remove(name);
+                self.forget_versions(name);
+                Ok(())
             }
-            Err(error) => return Err(Error::unavailable("list secrets", error)),
-        };
-        let secrets = page.secret_list.unwrap_or_default().into_iter().filter_map(|entry| {
-            let set_at = entry.last_changed_date.or(entry.created_date).and_then(|at| at.to_millis().ok());
-            // AWS's filter ignores case.
-            let name = entry.name.filter(|name| name.starts_with(prefix))?;
-            Some(SecretSummary { name, set_at: set_at.map(Timestamp::from_millis) })
-        });
-        Ok((secrets.collect(), page.next_token))
+            Err(error) if is_deleted(&error) => Err(Error::NoSecret { name: name.into() }),
+            // A denial alone must not pass for a deletion.
+            Err(error) if is_missing(&error) => match self.load_before_deletion(name).await {
+                Err(missing @ Error::NoSecret { .. }) => Err(missing),
+                _ => Err(Error::unavailable("delete a secret", error)),
+            },
+            Err(error) => Err(Error::unavailable("delete a secret", error)),
+        }
     }
 
     fn age(&self, since: Duration) -> Duration {
@@ -238,6 +196,11 @@ fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     let Some(error) = error.as_service_error() else { return false };
     let is_of_key = error.message().is_some_and(|message| message.contains("KMS"));
     error.code().is_some_and(|code| code == "ResourceNotFoundException" || (is_denial(code) && !is_of_key))
+}
+
+/// Whether a secret is marked for deletion, or an earlier deletion still runs.
+fn is_deleted<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    error.as_service_error().is_some_and(|error| error.code() == Some("InvalidRequestException"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -10,7 +10,7 @@ pub(crate) mod signed_events;
 pub(crate) mod tool;
 
 use crate::admin::projects::load_readable_projects;
-use crate::admin::secrets::list_secret_users;
+use crate::admin::secrets::{delete_value, list_secret_users};
 use crate::corrupt::{skip_corrupt, skip_corrupt_items};
 use crate::poll::tool_poll::TOOL;
 use crate::tickets::settle_ticket::load_unsynced_tickets;
@@ -153,12 +153,9 @@ pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<Deleted
             report.push(format!("Its secret {secret} remains."));
             continue;
         }
-        match ctx.secrets.delete(secret).await {
-            Ok(()) | Err(pullyard_cloud::Error::NoSecret { .. }) => {
-                report.push(format!("Deleted its secret {secret}."))
-            }
-            Err(error) => return Err(error.into()),
-        }
+        let record = ctx.store.load_secret_record(secret).await?;
+        delete_value(ctx, secret, record.as_ref()).await?;
+        report.push(format!("Deleted its secret {secret}."));
     }
     // Repeated, because a concurrent call may record the health: the connection must not survive its secrets.
     let mut rounds = ctx.retries(id);

@@ -210,7 +210,7 @@ impl From<Error> for Problem {
                 format!("Secrets Manager refuses a value for {name}; it may be marked for deletion."),
             )
             .with_help("If it was just deleted, repeat in a minute. Otherwise restore it or delete it for good in Secrets Manager, or choose another name."),
-            Error::Store(pullyard_store::Error::BadCursor) | Error::Cloud(pullyard_cloud::Error::BadCursor) => {
+            Error::Store(pullyard_store::Error::BadCursor) => {
                 Self::bad_parameter("after", "use the cursor of an earlier page")
             }
             error if error.is_transient() => {

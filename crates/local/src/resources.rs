@@ -7,7 +7,7 @@ use pullyard_domain::secret::{LOCAL_FORGE_SECRET, LOCAL_PERSON_SECRET};
 use pullyard_emulator::sqs::Sqs;
 use pullyard_emulator::{ACCOUNT, Aws, Endpoints, REGION};
 use pullyard_entry::config::{self, ARTIFACTS_KEPT, AllowedRanges, Config, Tags};
-use pullyard_store::{Scope, Store, to_stored_token};
+use pullyard_store::{Scope, SecretRecord, Store, to_stored_token};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -53,8 +53,12 @@ pub(crate) async fn create(aws: &Aws, keys: &LocalKeys, options: &Options) -> Re
     }
     let secrets = Secrets::new(&sdk, Some(&endpoints.secretsmanager));
     secrets.put(SIGNING_KEY_SECRET, &keys.signing_key).await?;
-    secrets.put(LOCAL_FORGE_SECRET, &keys.forge_token).await?;
-    secrets.put(LOCAL_PERSON_SECRET, &keys.person_token).await?;
+    for (secret, value) in [(LOCAL_FORGE_SECRET, &keys.forge_token), (LOCAL_PERSON_SECRET, &keys.person_token)] {
+        let stored = store.load_secret_record(secret).await?;
+        // `Stale` is impossible: only one process uses the data folder.
+        store.put_secret_record(&SecretRecord::next(stored, secret, options.clock.now())).await?;
+        secrets.put(secret, value).await?;
+    }
     let sqs = aws.sqs();
     let lost = match options.hints {
         HintDelivery::Deliver => None,

@@ -7,6 +7,7 @@ pub(crate) mod hook;
 mod host;
 mod notice;
 mod run;
+pub(crate) mod secret;
 pub(crate) mod sweeper_state;
 pub(crate) mod token;
 mod tracker;

@@ -298,6 +298,13 @@ pub(crate) fn secret_projects(secret: &str) -> Key {
     Key::new(format!("SECRET#{}", percent_encode(secret)), "PROJECTS")
 }
 
+pub(crate) const SECRETS: &str = "SECRETS";
+
+/// Few items, so one partition lists them, in the order of their full names.
+pub(crate) fn secret_record(secret: &str) -> Key {
+    Key::new(SECRETS, secret)
+}
+
 /// The constants `*_LIST` are partitions of the `list` index.
 pub(crate) const HOOK_LIST: &str = "HOOK";
 

@@ -28,6 +28,7 @@ mod read {
     mod review;
     mod run;
     mod runner;
+    mod secret;
     mod ticket;
     mod token;
     mod tracker;
@@ -57,6 +58,7 @@ mod write {
     mod review;
     mod run;
     mod runner;
+    mod secret;
     mod sign_in;
     mod snapshot;
     mod sweeps;
@@ -80,6 +82,7 @@ mod write {
 
 pub use error::Error;
 pub use item::hook::{HookStats, Rotation};
+pub use item::secret::SecretRecord;
 pub use item::sweeper_state::{Gauges, MAX_CLOCK_SKEW, ReadyCursors, SweeperState};
 pub use item::token::{Scope, Token, TokenKind, hash_token, to_stored_token};
 pub use read::{DuePage, ReadyPage, StoredBatch, StoredText, VisibleRows, WorkKey};

@@ -1,12 +1,13 @@
 //! Flows of setup: a forge, a secret, a project and a repository are connected, rotated and removed.
 
-use super::{flow_after, with_a_forge};
+use super::{flow, flow_after, with_a_forge};
 use crate::prelude::*;
 use crate::walk::base;
 use crate::walk::forge::TOKEN;
 use crate::walk::http::{delete, post};
 use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
+use pullyard_domain::removal::MIN_SECRET_AGE;
 
 fn set_secret() -> Step {
     let secret = json!({ "value": TOKEN, "kind": "forge" });
@@ -42,6 +43,13 @@ fn rotate_secret() -> Step {
 pub(in crate::walk) fn connect_and_rotate() -> Flow {
     let steps = vec![set_secret(), connect_forge(), create_project(), add_repository(), rotate_secret()];
     flow_after("a forge is connected, and its secret rotated", &[], |world| with_a_forge(world).boxed(), steps)
+}
+
+/// A repeat is refused, because the secret and its name are gone.
+pub(in crate::walk) fn secret_removal() -> Flow {
+    let delete = Step::request("somebody deletes the secret", delete("/v1/secrets/second")).refused_on_repeat("404");
+    // Twice the time, because the embedded Secrets Manager dates values by the real clock.
+    flow("a secret is deleted", &[], vec![set_secret().broken_elsewhere(), Step::wait(2 * MIN_SECRET_AGE), delete])
 }
 
 /// A repeat is refused, because the repository is gone.

@@ -1,6 +1,6 @@
 //! Rotates a secret: the previous value stays valid for a while.
 
-use crate::admin::secrets::{UserSecret, full_secret_name};
+use crate::admin::secrets::{UserSecret, full_secret_name, put_value};
 use crate::{Context, Error};
 use pullyard_cloud::{Version, Versions};
 use pullyard_domain::id::SecretName;
@@ -45,7 +45,7 @@ pub async fn rotate_secret(
             rounds.backoff().await?;
             continue;
         }
-        ctx.secrets.put(&secret, value).await?;
+        put_value(ctx, &secret, value).await?;
         tracing::info!(secret, until = %until, "secret rotated");
         return Ok((user_secret, (!overlap.is_zero()).then_some(until)));
     }
@@ -56,8 +56,12 @@ pub async fn previous_valid_until(ctx: &Context, secret: &str) -> Result<Option<
     let Some(stored) = ctx.store.load_rotation(secret).await?.filter(|stored| stored.until > now) else {
         return Ok(None);
     };
-    let versions = ctx.secrets.versions(secret).await?;
-    Ok(valid_until(Some(&stored), &versions, now))
+    match ctx.secrets.versions(secret).await {
+        Ok(versions) => Ok(valid_until(Some(&stored), &versions, now)),
+        // The list may have a name without a value.
+        Err(pullyard_cloud::Error::NoSecret { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn valid_until(stored: Option<&Rotation>, versions: &Versions, now: Timestamp) -> Option<Timestamp> {

@@ -8,11 +8,13 @@ use pullyard_domain::id::SecretName;
 use pullyard_domain::removal::{deny_secret_removal, deny_young_secret};
 use pullyard_domain::secret::{LOCAL_FORGE_SECRET, LOCAL_PERSON_SECRET, SecretKind, SecretUser};
 use pullyard_domain::time::Timestamp;
-use pullyard_store::Error as StoreError;
+use pullyard_store::{Error as StoreError, SecretRecord, Write};
 use std::collections::BTreeMap;
 
 /// Limit of Secrets Manager. Units: bytes.
 const MAX_VALUE_BYTES: usize = 65_536;
+
+const PAGE: usize = 100;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserSecret {
@@ -22,13 +24,48 @@ pub struct UserSecret {
     pub set_at: Option<Timestamp>,
 }
 
+/// Writes: SECRETS, then the value.
 /// Idempotent: by the value.
-/// Errors: `Invalid` for a value that cannot be stored; `Cloud`.
+/// Errors: `Invalid` for a value that cannot be stored; `Contended`; `Cloud`.
 pub async fn set_secret(ctx: &Context, kind: SecretKind, name: &SecretName, value: &str) -> Result<UserSecret, Error> {
     let secret = full_secret_name(ctx, kind, name, value)?;
-    ctx.secrets.put(&secret, value).await?;
+    put_value(ctx, &secret, value).await?;
     tracing::info!(secret, "secret set");
     Ok(UserSecret { kind, name: name.clone(), secret, set_at: Some(ctx.clock.now()) })
+}
+
+/// Stores the name before the value: `list_secrets` reads the names from the table, because AWS limits its own list of
+/// names to no deployment. A name without a value remains after a failure; setting or deleting the secret repairs it.
+/// Writes: SECRETS over its `rev`, then the value.
+/// Errors: `Contended`; `Cloud`.
+pub(crate) async fn put_value(ctx: &Context, secret: &str, value: &str) -> Result<(), Error> {
+    let mut rounds = ctx.retries(secret);
+    loop {
+        let stored = ctx.store.load_secret_record(secret).await?;
+        let record = SecretRecord::next(stored, secret, ctx.clock.now());
+        if ctx.store.put_secret_record(&record).await? == Write::Applied {
+            break;
+        }
+        rounds.backoff().await?;
+    }
+    Ok(ctx.secrets.put(secret, value).await?)
+}
+
+/// Deletes the value, then its name, unless the secret was set since `record` was read.
+/// Writes: the value; SECRETS, if it is `record`.
+/// Idempotent: a missing value or name is no error.
+/// Errors: `Cloud`.
+pub(crate) async fn delete_value(ctx: &Context, secret: &str, record: Option<&SecretRecord>) -> Result<(), Error> {
+    match ctx.secrets.delete(secret).await {
+        Ok(()) | Err(pullyard_cloud::Error::NoSecret { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if let Some(record) = record
+        && ctx.store.delete_secret_record(record).await? == Write::Stale
+    {
+        tracing::info!(secret, "secret set again during its deletion; its name remains");
+    }
+    Ok(())
 }
 
 /// A value for a webhook's secret: 32 random bytes as hexadecimal digits.
@@ -70,19 +107,37 @@ pub(crate) fn check_secret_kind(
     Ok(())
 }
 
-/// Returns a page of users' secrets and the next cursor. An empty page need not be the last.
-pub async fn list_secrets(ctx: &Context, after: Option<&str>) -> Result<(Vec<UserSecret>, Option<String>), Error> {
-    // Encoded, because Secrets Manager's cursors are not URL-safe.
+/// Returns a page of users' secrets by full name, and the next cursor. `users`: the result of `list_secret_users`.
+///
+/// A secret that an earlier release set has no name in the table until it is set again. It is listed without a time
+/// while something uses it.
+/// Errors: `Store`, with `BadCursor` for a cursor that no page returned.
+pub async fn list_secrets(
+    ctx: &Context,
+    users: &BTreeMap<String, Vec<SecretUser>>,
+    after: Option<&str>,
+) -> Result<(Vec<UserSecret>, Option<String>), Error> {
+    // Encoded, because full names are not URL-safe.
     let decode = |cursor: &str| String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok();
-    let after = after.map(|cursor| decode(cursor).ok_or(pullyard_cloud::Error::BadCursor)).transpose()?;
-    let (listed, next) = ctx.secrets.list(&ctx.secret_root, after.as_deref()).await?;
-    let secrets = listed.into_iter().filter_map(|entry| {
-        let path = entry.name.strip_prefix(&ctx.secret_root)?;
-        let parse = |kind: SecretKind| Some((kind, SecretName::new(path.strip_prefix(kind.path_prefix())?).ok()?));
-        let (kind, name) = SecretKind::ALL.into_iter().find_map(parse)?;
-        Some(UserSecret { kind, name, secret: entry.name, set_at: entry.set_at })
-    });
-    Ok((secrets.collect(), next.map(|next| BASE64URL_NOPAD.encode(next.as_bytes()))))
+    let after = after.map(|cursor| decode(cursor).ok_or(StoreError::BadCursor)).transpose()?;
+    let records = skip_corrupt_items(ctx, ctx.store.list_secret_records().await?)?;
+    let mut times: BTreeMap<&str, Option<Timestamp>> = users.keys().map(|secret| (secret.as_str(), None)).collect();
+    times.extend(records.iter().map(|record| (record.secret.as_str(), Some(record.set_at))));
+    let remaining = times.into_iter().filter(|(secret, _)| after.as_deref().is_none_or(|after| *secret > after));
+    let mut page: Vec<_> =
+        remaining.filter_map(|(secret, set_at)| parse_secret(ctx, secret, set_at)).take(PAGE + 1).collect();
+    let has_more = page.len() > PAGE;
+    page.truncate(PAGE);
+    let next = page.last().filter(|_| has_more).map(|last| BASE64URL_NOPAD.encode(last.secret.as_bytes()));
+    Ok((page, next))
+}
+
+/// `None` for a name outside this deployment.
+fn parse_secret(ctx: &Context, secret: &str, set_at: Option<Timestamp>) -> Option<UserSecret> {
+    let path = secret.strip_prefix(&ctx.secret_root)?;
+    let parse = |kind: SecretKind| Some((kind, SecretName::new(path.strip_prefix(kind.path_prefix())?).ok()?));
+    let (kind, name) = SecretKind::ALL.into_iter().find_map(parse)?;
+    Some(UserSecret { kind, name, secret: secret.to_owned(), set_at })
 }
 
 /// The users of each secret, by its full name. Omits users created within the last second (eventually consistent
@@ -136,7 +191,8 @@ async fn load_users(ctx: &Context, unreadable: Unreadable) -> Result<BTreeMap<St
 
 /// Best effort: if a user of the secret appears during the deletion, and the second check finds it, the error names
 /// this user. The value cannot be restored safely, because a newer one may be stored already.
-/// Idempotent: a repeat returns `NotFound`.
+/// Writes: the value, then SECRETS.
+/// Idempotent: a repeat returns `NotFound`, or deletes the name that an interrupted call left.
 /// Errors: `NotFound`; `Invalid` for such a user; `Denied` while an integration, a webhook or a project names the
 /// secret, and for a secret that was just set; `Cloud`; `Store` if an item cannot be parsed.
 pub async fn delete_secret(ctx: &Context, kind: SecretKind, name: &SecretName) -> Result<String, Error> {
@@ -144,14 +200,21 @@ pub async fn delete_secret(ctx: &Context, kind: SecretKind, name: &SecretName) -
     if secret == ctx.key_secret {
         return Err(Error::not_found("secret", secret));
     }
-    let to_not_found = |error| match error {
-        pullyard_cloud::Error::NoSecret { .. } => Error::not_found("secret", &secret),
-        error => error.into(),
+    // Read before the value is deleted: a later `put_value` changes it.
+    let record = ctx.store.load_secret_record(&secret).await?;
+    let value_set_at = match ctx.secrets.load_before_deletion(&secret).await {
+        Err(pullyard_cloud::Error::NoSecret { .. }) if record.is_none() => {
+            return Err(Error::not_found("secret", secret));
+        }
+        Err(pullyard_cloud::Error::NoSecret { .. }) => None,
+        loaded => loaded?,
     };
-    let set_at = ctx.secrets.load_before_deletion(&secret).await.map_err(to_not_found)?;
     check_unused(ctx, name, &secret).await?;
+    // The record is younger than the value while `put_value` runs. This refusal lasts longer than any such call, so no
+    // value is stored after its name was deleted.
+    let set_at = value_set_at.max(record.as_ref().map(|record| record.set_at));
     Error::refuse_if(set_at.and_then(|set_at| deny_young_secret(name, set_at, ctx.clock.now())))?;
-    ctx.secrets.delete(&secret).await.map_err(to_not_found)?;
+    delete_value(ctx, &secret, record.as_ref()).await?;
     match check_unused(ctx, name, &secret).await {
         Ok(()) => tracing::info!(secret, "secret deleted"),
         Err(refusal @ Error::Denied(_)) => {

@@ -2,7 +2,7 @@
 
 use super::app;
 use crate::admin::names::check_repository_name;
-use crate::admin::secrets::generate_secret_value;
+use crate::admin::secrets::{generate_secret_value, put_value};
 use crate::forge::{forge_client_by_name, forge_client_for_hook};
 use crate::{Context, Error};
 use pullyard_domain::forge::{Auth, ForgeKind, Integration};
@@ -281,7 +281,7 @@ async fn ensure_secret(ctx: &Context, hook: &Webhook) -> Result<(), Error> {
             Some(fault) => Err(Error::Invalid { pointer: "/name", fault }),
             None => Ok(()),
         },
-        Err(pullyard_cloud::Error::NoSecret { .. }) => Ok(ctx.secrets.put(&name, &generate_secret_value()).await?),
+        Err(pullyard_cloud::Error::NoSecret { .. }) => put_value(ctx, &name, &generate_secret_value()).await,
         Err(error) => Err(error.into()),
     }
 }

@@ -36,6 +36,7 @@ mod runner_commands;
 mod runs;
 mod schedules;
 mod search;
+mod secrets;
 mod settles;
 mod silence;
 mod slow;

@@ -52,7 +52,7 @@ impl SelfCheck {
     fn probes_of(&self, action: &'static str, resource: Resource) -> Vec<Probe> {
         use Resource::{
             Artifacts, CallQueue, DeadLetters, Definitions, Dispatch, Effects, JobSecrets, ListIndex, Mailboxes,
-            SecretNames, SigningKey, Submissions, Table, TaskList, Tasks, UserSecrets, WorkIndex,
+            SigningKey, Submissions, Table, TaskList, Tasks, UserSecrets, WorkIndex,
         };
         let config = &self.config;
         match resource {
@@ -72,7 +72,6 @@ impl SelfCheck {
             SigningKey => vec![secret(action, json!({ "SecretId": config.key_secret }), &config.key_secret)],
             UserSecrets => vec![self.secret(action, "user")],
             JobSecrets => vec![self.secret(action, "job")],
-            SecretNames => vec![secret(action, json!({ "MaxResults": 1 }), "*")],
             Definitions => self.definitions(),
             // Only a task that starts can be tagged, and the self-check starts none.
             Tasks if action == "ecs:TagResource" => Vec::new(),

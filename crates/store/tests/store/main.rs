@@ -32,6 +32,7 @@ mod reviews;
 mod rollback;
 mod runners;
 mod sample;
+mod secrets;
 mod settings;
 mod shape;
 mod sign_in;

@@ -58,6 +58,7 @@ BREAKER | BREAKER#{project or runner}#{which}#{capability} | BREAKER | A paused 
 TRACKERS | TRACKERS | {name} | A ticket tool: its kind, its address, its account, the names of its secrets and its health.
 ROTATION | ROTATION#{secret} | ROTATION | The previous version of a rotated secret, and the end of its validity.
 PROJECTS | SECRET#{secret} | PROJECTS | The projects that may use a secret.
+SECRETS | SECRETS | {secret} | The full name of a secret that a user set, and when; never its value.
 SWEEPER | SWEEPER | SWEEPER | The time of the last sweep, and its gauges.
 FLEET | SWEEPER | FLEET | More than 50 runners as a sweep read them at `at`, for views of waiting jobs, zstd.
 IDEMPOTENCY | IDEMPOTENCY#{caller}#{key} | IDEMPOTENCY | An idempotency key: its request, and the resulting job, token, comment or ledger entry.

@@ -32,7 +32,7 @@ use pullyard_domain::spending::{Spending, SpendingLimits};
 use pullyard_domain::template::{Template, TemplateId};
 use pullyard_domain::ticket_look::{TicketLook, WaitingLook};
 use pullyard_domain::tracker::{ToolAccount, Tracker, TrackerKind};
-use pullyard_store::{Scope, Token, TokenKind};
+use pullyard_store::{Scope, SecretRecord, Token, TokenKind};
 
 /// This many seconds after a start in the far future: DynamoDB deletes expired items by its own clock.
 pub(crate) fn at(secs: u64) -> Timestamp {
@@ -218,6 +218,11 @@ pub(crate) fn forge(id: &str) -> Integration {
 pub(crate) fn secret_projects(rev: u64, projects: &[&str]) -> SecretProjects {
     let projects = projects.iter().map(|id| ProjectId::new(*id).unwrap()).collect();
     SecretProjects { secret: "pullyard/job/key".into(), projects: Some(projects), rev }
+}
+
+/// The name of a secret at this revision.
+pub(crate) fn secret_record(rev: u64) -> SecretRecord {
+    SecretRecord { secret: "pullyard/job/key".into(), set_at: at(0), rev }
 }
 
 /// The analyses of a repository at this revision.

@@ -152,6 +152,7 @@ async fn create_items_without_job(world: &World) {
     open_breaker(world, "codex").await;
     world.expect_applied(store.put_rotation(&rotation())).await;
     world.expect_applied(store.put_secret_projects(&sample::secret_projects(0, &["acme"]))).await;
+    world.expect_applied(store.put_secret_record(&sample::secret_record(0))).await;
     world.expect_applied(store.put_host_rest(&sample::host_rest(0))).await;
     world.expect_applied(store.put_ticket_look(&sample::ticket_look(0))).await;
     let gauges = Some(Gauges { at: Some(at(9)), oldest: Some(at(1)), ..Gauges::default() });
@@ -279,6 +280,7 @@ pub(crate) fn kind(pk: &str, sk: &str) -> String {
         "RUNNERS" => "RUNNERS".into(),
         "BUDGET" => "BUDGET".into(),
         "TRACKERS" => "TRACKERS".into(),
+        "SECRETS" => "SECRETS".into(),
         _ => first(sk),
     }
 }
@@ -311,7 +313,7 @@ async fn no_attribute_is_null() {
 
 #[tokio::test]
 async fn every_time_is_a_number() {
-    let times = "at created ready_since started due push_until ended_at seen_at last_heartbeat last_used \
+    let times = "at set_at created ready_since started due push_until ended_at seen_at last_heartbeat last_used \
         verified_at refused_at repaired_at opened expires expires_at ws decided_at occurred_at";
     let times: BTreeSet<String> = times.split(' ').map(str::to_owned).collect();
     let mut met = BTreeSet::new();
@@ -364,7 +366,7 @@ async fn rotation_and_breaker_expire_with_their_end() {
 async fn coordinating_items_have_a_rev() {
     let items = every_item().await;
     let revised = kinds(items, |item| item.contains_key("rev"));
-    let expected = "ARTIFACTS BREAKER COMMENT ENDPOINT GROUP HOOK HOST JOB LIMIT LOOK NOTICE POLL PR PROJECTS ROTATION RUN SCHEDULE SETTINGS SPENT TEMPLATE TICKET TRACKERS";
+    let expected = "ARTIFACTS BREAKER COMMENT ENDPOINT GROUP HOOK HOST JOB LIMIT LOOK NOTICE POLL PR PROJECTS ROTATION RUN SCHEDULE SECRETS SETTINGS SPENT TEMPLATE TICKET TRACKERS";
     assert_eq!(revised, expected.split(' ').map(str::to_owned).collect());
     let first = kinds(items, |item| number_attribute(item, "rev").is_some_and(|rev| rev < 1));
     assert!(first.is_empty(), "a stored revision is at least 1: {first:?}");

@@ -29,8 +29,8 @@ pub(crate) async fn list(
     caller: Caller<scope::AdminAllProjects>,
     Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<SecretPage>, Problem> {
-    let (secrets, next) = control::list_secrets(&caller.ctx, after.as_deref()).await?;
     let mut users = control::list_secret_users(&caller.ctx).await?;
+    let (secrets, next) = control::list_secrets(&caller.ctx, &users, after.as_deref()).await?;
     let names = secrets.iter().map(|secret| secret.secret.as_str());
     let mut lists: BTreeMap<_, _> = control::list_secret_projects(&caller.ctx, names).await?.into_iter().collect();
     let secrets = secrets.into_iter().map(|secret| {

@@ -311,8 +311,8 @@ async fn render(
 ) -> Result<Response, Fault> {
     let keys: Vec<_> = project.iter().flat_map(|project| project.settings.model_secrets.iter()).collect();
     let project = project.map(|project| &project.id);
-    let (secrets, next) = control::list_secrets(&visit.ctx, query.after.as_deref()).await?;
     let all_users = control::list_secret_users(&visit.ctx).await?;
+    let (secrets, next) = control::list_secrets(&visit.ctx, &all_users, query.after.as_deref()).await?;
     let names = secrets.iter().map(|secret| secret.secret.as_str());
     let lists: BTreeMap<_, _> = control::list_secret_projects(&visit.ctx, names).await?.into_iter().collect();
     let now = visit.ctx.clock.now();

@@ -173,9 +173,11 @@ async fn render(
 ) -> Result<Response, Fault> {
     let (project, today) = control::load_budget(&visit.ctx, id).await?;
     let stored = to_json(&project.settings);
-    // Suggestions only: the page also works while the secret store is unreachable.
     let secrets = match visit.visitor.may_operate() {
-        true => control::list_secrets(&visit.ctx, None).await.unwrap_or_default().0,
+        true => {
+            let users = control::list_secret_users(&visit.ctx).await?;
+            control::list_secrets(&visit.ctx, &users, None).await?.0
+        }
         false => Vec::new(),
     };
     let repositories = visit.ctx.store.list_repositories(id).await?;

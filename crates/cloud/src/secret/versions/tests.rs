@@ -155,29 +155,29 @@ async fn service_failure_is_not_cached_as_a_missing_secret() {
 }
 
 #[tokio::test]
-async fn secret_without_a_value_exists_until_it_is_deleted() {
+async fn denied_deletion_is_an_error_unless_the_secret_is_missing() {
     let wire = Wire::default();
     let secrets = secrets(&wire);
     let refused = |kind: &str| Fault::Refused(400, json!({ "__type": kind, "Message": "none" }));
-    let listed = |names: &[&str]| {
-        let names: Vec<_> = names.iter().map(|name| json!({ "Name": name })).collect();
-        wire.fail_next("ListSecrets", Fault::Refused(200, json!({ "SecretList": names })));
-    };
-    wire.fail_next(GET, Fault::Refused(200, json!({ "Name": "s", "SecretBinary": "AAAA", "CreatedDate": 1.5 })));
+    let found = || Fault::Refused(200, json!({ "Name": "s", "SecretBinary": "AAAA", "CreatedDate": 1.5 }));
+    wire.fail_next(GET, found());
     assert_eq!(secrets.load_before_deletion("s").await.unwrap().map(|at| at.millis()), Some(1_500));
-    wire.fail_next(GET, refused("ResourceNotFoundException"));
-    listed(&["s-2", "s"]);
-    assert_eq!(secrets.load_before_deletion("s").await.unwrap(), None);
-    wire.fail_next(GET, refused("ResourceNotFoundException"));
-    listed(&["s-2"]);
-    let missing = secrets.load_before_deletion("s").await.unwrap_err();
-    wire.fail_next(GET, refused("InvalidRequestException"));
-    let dying = secrets.load_before_deletion("s").await.unwrap_err();
-    wire.fail_next("DeleteSecret", refused("InvalidRequestException"));
-    let deleted_twice = secrets.delete("s").await.unwrap_err();
-    for error in [missing, dying, deleted_twice] {
-        assert!(matches!(error, Error::NoSecret { .. }), "{error}");
+    for missing in ["ResourceNotFoundException", "AccessDeniedException", "InvalidRequestException"] {
+        wire.fail_next(GET, refused(missing));
+        let error = secrets.load_before_deletion("s").await.unwrap_err();
+        assert!(matches!(error, Error::NoSecret { .. }), "{missing}: {error}");
     }
-    wire.fail_next("DeleteSecret", refused("InternalServiceError"));
-    assert!(secrets.delete("s").await.unwrap_err().is_transient());
+    let denied = || refused("AccessDeniedException");
+    for (deleted, read, is_gone) in [
+        (refused("InvalidRequestException"), None, true),
+        (refused("InternalServiceError"), None, false),
+        (denied(), Some(denied()), true),
+        (denied(), Some(found()), false),
+        (denied(), Some(refused("InternalServiceError")), false),
+    ] {
+        wire.fail_next("DeleteSecret", deleted);
+        read.into_iter().for_each(|read| wire.fail_next(GET, read));
+        let error = secrets.delete("s").await.unwrap_err();
+        assert_eq!(matches!(error, Error::NoSecret { .. }), is_gone, "{error}");
+    }
 }

@@ -46,6 +46,7 @@ async fn setting_is_written_only_over_the_rev_read() {
     check_revisions(async |world, rev| world.store.put_hook(&Webhook { rev, ..hook("acme") }).await).await;
     check_revisions(async |world, rev| world.store.put_secret_projects(&sample::secret_projects(rev, &["acme"])).await)
         .await;
+    check_revisions(async |world, rev| world.store.put_secret_record(&sample::secret_record(rev)).await).await;
     check_revisions(async |world, rev| {
         let rotation = Rotation { secret: "s".into(), previous: "v1".into(), until: at(9), rev };
         world.store.put_rotation(&rotation).await

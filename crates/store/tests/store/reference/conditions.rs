@@ -61,6 +61,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
     delete_project { store.delete_project(&Project { rev: 1, ..sample::project_with_id("acme") }).await?; }
     delete_template { store.delete_template(&sample::template(1)).await?; }
     delete_schedule { store.delete_schedule(&sample::schedule(1)).await?; }
+    delete_secret_record { store.delete_secret_record(&sample::secret_record(1)).await?; }
     delete_tracker { store.delete_tracker(&sample::tracker(1)).await?; }
     delete_ticket { store.delete_ticket(&ticket(1)).await?; }
     delete_hook { store.delete_hook(&Webhook { rev: 1, ..hook("acme") }).await?; }
@@ -146,6 +147,10 @@ const WRITES: &[(&str, Forms)] = writes! { store:
     put_secret_projects {
         store.put_secret_projects(&sample::secret_projects(0, &["acme"])).await?;
         store.put_secret_projects(&sample::secret_projects(1, &["acme"])).await?;
+    }
+    put_secret_record {
+        store.put_secret_record(&sample::secret_record(0)).await?;
+        store.put_secret_record(&sample::secret_record(1)).await?;
     }
     update_integration_projects {
         let (bare, projects) = (sample::forge("gh1"), Some([project()].into()));
