@@ -189,6 +189,7 @@ const READ_ONLY: &[&str] = &[
 const WITHOUT_WALK: &[(&str, &str)] = &[
     ("tickets/raise_limit::raise_limit", "it has one write; a repeat with its key finds the raise"),
     ("jobs/artifacts::artifact_url", "its only write is that of `checkpoint`"),
+    ("jobs/dispatch::start_waiting", "its only writes are those of `dispatch`"),
     ("admin/names::set_integration_projects", "its only write is conditional on the list that was read"),
     ("admin/names::set_secret_projects", "its only write is conditional on the revision that was read"),
     ("admin/connect_app::connect_github_app", "its only write is that of `connect_forge`"),

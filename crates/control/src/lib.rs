@@ -104,7 +104,7 @@ pub use jobs::artifacts::{
 };
 pub use jobs::cancel_job::cancel_job;
 pub use jobs::create_job::{JobRequest, create_job};
-pub use jobs::dispatch::dispatch;
+pub use jobs::dispatch::{dispatch, start_waiting};
 pub use jobs::event_pages::{JobEvents, list_events, list_events_before, list_events_from};
 pub use jobs::overview::{Overview, PullRequestCount, load_overview};
 pub use jobs::pause_job::{continue_job, pause_job};

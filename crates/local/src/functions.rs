@@ -32,7 +32,7 @@ impl Functions {
     ) -> Self {
         Self {
             sweeper: start(options, "sweeper", sweeper_config, |ctx| event_function(ctx, sweep)).await,
-            dispatcher: start(options, "dispatcher", config, |ctx| event_function(ctx, dispatch)).await,
+            dispatcher: start(options, "dispatcher", config, |ctx| dispatcher(ctx, options)).await,
             effects: start(options, "effects", config, |ctx| event_function(ctx, process_effects)).await,
             tasks: start(options, "tasks", config, |ctx| event_function(ctx, record_task_stop)).await,
             api: start(options, "api", config, |ctx| api(ctx, options, machine)).await,
@@ -137,6 +137,20 @@ where
     F: Future<Output = Result<Value, String>> + Send + 'static,
 {
     Arc::new(move |event| Box::pin(handle(ctx.clone(), event)))
+}
+
+fn dispatcher(ctx: Context, options: &Options) -> Function {
+    if options.max_jobs.is_some() {
+        tokio::spawn(start_waiting(ctx.clone()));
+    }
+    event_function(ctx, dispatch)
+}
+
+/// Best effort: the due times of the jobs repeat it.
+async fn start_waiting(ctx: Context) {
+    if let Err(error) = pullyard_function_dispatcher::start_waiting(&ctx).await {
+        tracing::warn!(error = %error, "waiting jobs not started; their next due time repeats it");
+    }
 }
 
 async fn dispatch(ctx: Context, event: Value) -> Result<Value, String> {

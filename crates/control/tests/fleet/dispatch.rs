@@ -4,7 +4,7 @@ use crate::delayed_call::DelayedCall;
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::attempt::start_attempt;
-use pullyard_control::{Bootstrap, Counter, cancel_job, dispatch};
+use pullyard_control::{Bootstrap, Counter, cancel_job, dispatch, start_waiting};
 use pullyard_domain::job::{DispatchFault, Placement, Priority, StartRefusal};
 use serde_json::{Value, json};
 
@@ -227,8 +227,11 @@ async fn restarted_up_starts_the_waiting_jobs_in_their_order() {
         jobs.push(world.store_job(&refused).await);
     }
     let full = response(json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:CPU" }] }));
-    dispatch_on(world, &wire, &jobs[2], &[]).await;
-    dispatch_on(world, &wire, &jobs[0], &[started(), started(), full]).await;
+    for answer in [started(), started(), full] {
+        wire.fail_next("RunTask", answer);
+    }
+    start_waiting(&world.ctx).await.unwrap();
+    assert_eq!(wire.take_call_count("RunTask"), 3);
     for (job, starting) in jobs.iter().zip([true, true, false]) {
         assert_eq!(world.load_job(&job.id).await.dispatch.starting, starting);
     }
