@@ -221,6 +221,11 @@ def fresh_account():
     machine.preflight("a race for the role", 0, ["ok     role"], *only("role"))
     machine.aws.answers["CreateServiceLinkedRole"] = Refused("AccessDenied", "no")
     machine.preflight("no right to create it", 1, ["FAIL   role...iam:CreateServiceLinkedRole"], *only("role"))
+    # IAM refuses a missing role, because no ARN has its path.
+    machine.aws.answers.update(GetRole=Refused("AccessDenied", "no"), CreateServiceLinkedRole={})
+    machine.preflight("an unreadable role is created", 0, ["fixed  role"], *only("role"))
+    machine.aws.answers["CreateServiceLinkedRole"] = taken
+    machine.preflight("an unreadable role exists", 0, ["ok     role...exists"], *only("role"))
 
 
 def healthy_account():
@@ -675,6 +680,12 @@ def failed_deployments():
         "FAIL   why...Doors > Stage (AWS::ApiGatewayV2::Stage) could not be created: Insufficient permissions to enable logging"
         "...fix: infra/preflight --only permissions"], "--why")
     check("only the cause is shown", len(re.findall("(?m)^FAIL", output)), 1)
+    event("pullyard", 7, "pullyard", "CREATE_IN_PROGRESS", "User Initiated")
+    event("pullyard", 7, "Policy", "CREATE_FAILED", "API: s3:PutBucketPolicy Access Denied", "AWS::S3::BucketPolicy")
+    event("pullyard", 7, "Queue", "CREATE_FAILED", "You must wait 60 seconds after deleting a queue before you can create another "
+          "with the same name. (Service: Sqs)", "AWS::SQS::Queue")
+    machine.preflight("a repeat that is too early", 1, [
+        "FAIL   why...Access Denied; fix: infra/preflight --only permissions", "FAIL   why...fix: sleep 60, then repeat sam deploy"], "--why")
     event("pullyard", 8, "pullyard", "CREATE_IN_PROGRESS", "User Initiated")
     event("pullyard", 9, "pullyard", "CREATE_COMPLETE")
     machine.preflight("a later success", 0, ["ok     why...CREATE_COMPLETE and has no failed event"], "--why")
