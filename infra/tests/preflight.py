@@ -2,7 +2,9 @@
 
     "$(.ci/venv sam)/bin/python" infra/tests/preflight.py "$(.ci/venv aws)/bin"
 
-The fake is in preflight_aws.py beside this file. Needs python3.11 and git.
+The fake is in preflight_aws.py beside this file. Needs python3.11, git and Linux.
+fork_server.py forks the processes of the CLI and of infra/preflight, which takes a sixth of the CPU seconds of starting
+them. Questions in a terminal, infra/remove and a few calls of the CLI start without it.
 """
 
 import json
@@ -17,6 +19,8 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import botocore.loaders
+import fork_client
+import fork_server
 from preflight_aws import Aws, Refused
 from samcli.cli.types import CfnParameterOverridesType
 from samcli.lib.config.samconfig import SamConfig
@@ -30,6 +34,8 @@ sys.path.insert(0, str(REPOSITORY / "infra/releases"))
 
 import aws as release_archive
 
+AWS_SOCKET, PREFLIGHT_SOCKET = TEMPORARY / "aws.socket", TEMPORARY / "preflight.socket"
+FORK_AWS = f'"{sys.executable}" -ISE "{fork_client.__file__}" "{AWS_SOCKET}"'
 TEMPLATES = ["address", "network", "queues", "tasks", "data", "functions", "api", "watch"]
 passed, failures = [], []
 
@@ -82,27 +88,37 @@ class Machine:
     def __init__(self, name, answers, folder=None, **environment):
         self.folder, self.aws = folder or checkout(name), Aws({**EMPTY_ACCOUNT, **answers})
         self.local = self.folder / "samconfig.local.toml"
-        # Version 1 of the CLI ignores AWS_ENDPOINT_URL for SQS.
-        program(self.folder, "aws", f'exec "{AWS}/aws" --endpoint-url "$AWS_ENDPOINT_URL" "$@"')
+        self.use_aws(FORK_AWS)
         self.environment = {
             "PATH": f"{self.folder}/bin:{AWS}:/usr/local/bin:/usr/bin:/bin", "HOME": str(self.folder / "home"),
             "AWS_ENDPOINT_URL": self.aws.url, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "none",
             "AWS_SECRET_ACCESS_KEY": "none", "AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "127.0.0.1", **environment}
         self.environment = {key: one for key, one in self.environment.items() if one is not None}
 
+    def use_aws(self, command):
+        """Without a command, each call of the AWS CLI starts Python and imports the CLI."""
+        # Version 1 of the CLI ignores AWS_ENDPOINT_URL for SQS.
+        program(self.folder, "aws", f'exec {command} "{AWS}/aws" --endpoint-url "$AWS_ENDPOINT_URL" "$@"')
+
     def run(self, command, *arguments):
         """Pauses of infra/remove are printed instead; those below a second are of Python's subprocess."""
         skip = "import runpy, sys, time; pause = time.sleep; sys.argv = sys.argv[1:]; " \
             "time.sleep = lambda secs: print('pause of', secs) if secs >= 1 else pause(secs); " \
             "runpy.run_path(sys.argv[0], run_name='__main__')"
-        program = [sys.executable, "-c", skip] if command == "remove" else []
-        done = subprocess.run([*program, self.folder / "infra" / command, *arguments], env=self.environment, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900)
-        check(f"{command} prints no stack trace", "Traceback" in done.stdout, False)
-        return done.returncode, done.stdout
+        script = [self.folder / "infra" / command, *arguments]
+        with tempfile.TemporaryFile("w+") as output:
+            if command == "preflight":
+                code = fork_client.run(PREFLIGHT_SOCKET, script, self.environment, (0, output.fileno(), output.fileno()), 900)
+            else:
+                code = subprocess.run([sys.executable, "-c", skip, *script], env=self.environment, stdout=output,
+                                      stderr=output, timeout=900).returncode
+            output.seek(0)
+            printed = output.read()
+        check(f"{command} prints no stack trace", "Traceback" in printed, False)
+        return code, printed
 
     def answer(self, *lines, arguments=("--only", "config")):
-        """Runs preflight in a terminal where a person types these lines, each after a question, and then ends the input.
+        """Starts preflight in a terminal where a person types these lines, each after a question, and then ends the input.
         Returns the exit code and what is on the screen."""
         screen, terminal = pty.openpty()
         process = subprocess.Popen([self.folder / "infra/preflight", *arguments], env=self.environment, stdin=terminal,
@@ -717,7 +733,9 @@ def places():
     def run(title, code, region, *lines):
         machine.environment["AWS_DEFAULT_REGION"] = region
         return machine.preflight(title, code, lines, *only("region", "credentials"))
+    machine.use_aws("")
     run("a region with every type", 0, "eu-north-1", "ok     region...eu-north-1 has every resource type")
+    machine.use_aws(FORK_AWS)
     run("a misspelt region", 1, "eu-centrl-1", "FAIL   region...did you mean eu-central-1?")
     run("a region without schemas", 0, "me-south-1", "warn   region...AWS publishes no resource types of me-south-1")
     run("no region's name", 1, "eu", "FAIL   region...must be a region such as eu-central-1")
@@ -768,6 +786,7 @@ def tables():
 def no_credentials():
     """An SSO profile whose token was never fetched: the AWS CLI refuses without asking AWS."""
     machine = Machine("sso", {}, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None, AWS_DEFAULT_REGION=None)
+    machine.use_aws("")
     (machine.folder / "home/.aws").mkdir(parents=True)
     (machine.folder / "home/.aws/config").write_text(
         "[profile work]\nregion = eu-central-1\nsso_session = acme\nsso_account_id = 123456789012\nsso_role_name = admin\n"
@@ -1042,7 +1061,9 @@ def fixed_names(properties):
 
 if __name__ == "__main__":
     scenarios = [fresh_account, leftovers, removal, budgets, tables, places, permissions, keys, failed_deployments, questions, edits, no_credentials, healthy_account, tools, templates, archives]
-    with ThreadPoolExecutor(3) as pool:
+    system_python = shutil.which("python3", path="/usr/local/bin:/usr/bin:/bin")
+    with (fork_server.start(AWS / "python", "aws", AWS_SOCKET), fork_server.start(system_python, "preflight", PREFLIGHT_SOCKET),
+          ThreadPoolExecutor(3) as pool):
         for one in [pool.submit(scenario) for scenario in scenarios]:
             one.result()
     shutil.rmtree(TEMPORARY)
