@@ -76,7 +76,7 @@ def check_role(context: Context) -> Iterator[Finding]:
     except AwsError as error:
         if "has been taken in this account" in error.message:
             yield Finding(OK, "role", f"{ROLE} exists" + ("" if denied else ", another process created it just now"))
-        elif denied:
+        elif denied and error.denied:
             raise denied
         elif error.denied:
             yield Finding(FAIL, "role", f"{ROLE} is missing, and creating it needs {error.action}",

@@ -242,6 +242,8 @@ def fresh_account():
     machine.preflight("an unreadable role is created", 0, ["fixed  role"], *only("role"))
     machine.aws.answers["CreateServiceLinkedRole"] = taken
     machine.preflight("an unreadable role exists", 0, ["ok     role...exists"], *only("role"))
+    machine.aws.answers["CreateServiceLinkedRole"] = Refused("LimitExceeded", "too many roles")
+    machine.preflight("an unreadable role and a full account", 1, ["FAIL   role...too many roles"], *only("role"))
 
 
 def healthy_account():
