@@ -62,7 +62,6 @@ def describe(name):
         return None
 
 
-
 def set_faults(**faults):
     REACHED.unlink(missing_ok=True)
     # The emulator reads the file at any time.

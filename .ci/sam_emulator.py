@@ -249,7 +249,7 @@ def addressed(get_template):
 
 
 def updatable(create):
-    """Refuses the update of a stack that never existed; ministack updates it."""
+    """Refuses to update a stack in a state that permits only its deletion; ministack updates it."""
     def made(params):
         stack = cloudformation._stacks.get(params["StackName"][0], {})
         if stack.get("StackStatus") in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):

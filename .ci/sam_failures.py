@@ -188,6 +188,8 @@ class Typed:
         chosen = [word for name in ("credentials", "role", "table", "leftovers", "budget") for word in ("--only", name)]
         done = self.infra("preflight", *options, *chosen, "--json")
         found = [json.loads(line) for line in done.stdout.splitlines()]
+        # A preflight that breaks off prints no finding, as one that finds nothing.
+        check("the end of preflight", done.returncode, int(any(one["status"] == "FAIL" for one in found)))
         check("what preflight cannot check", [one["found"] for one in found if one["status"] in ("FAIL", "warn") and not one["fix"]], [])
         return [one for one in found if one["status"] != "ok"]
 
