@@ -62,7 +62,9 @@ def check_role(context: Context) -> Iterator[Finding]:
         yield Finding(OK, "role", f"{ROLE} exists")
         return
     except AwsError as error:
-        if error.code != "NoSuchEntity":
+        # IAM may refuse to read a missing role: the path that infra/deploy-policy.json allows belongs to an existing one.
+        denied = error if error.denied else None
+        if denied and context.dry_run or error.code != "NoSuchEntity" and not denied:
             raise
     create = ["iam", "create-service-linked-role", "--aws-service-name", "ecs.amazonaws.com"]
     if context.dry_run:
@@ -73,7 +75,9 @@ def check_role(context: Context) -> Iterator[Finding]:
         yield Finding(FIXED, "role", f"{ROLE} was missing and has been created")
     except AwsError as error:
         if "has been taken in this account" in error.message:
-            yield Finding(OK, "role", f"{ROLE} exists, another process created it just now")
+            yield Finding(OK, "role", f"{ROLE} exists" + ("" if denied else ", another process created it just now"))
+        elif denied and error.denied:
+            raise denied
         elif error.denied:
             yield Finding(FAIL, "role", f"{ROLE} is missing, and creating it needs {error.action}",
                           f"an administrator runs: {aws.command(*create)}")

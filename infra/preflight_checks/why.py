@@ -17,9 +17,11 @@ DEEDS = {"CREATE": "created", "UPDATE": "updated", "DELETE": "deleted", "IMPORT"
 FIXES = [
     ("Unrecognized resource types", "infra/preflight --only region"),
     ("already exists|AlreadyExists|already owned", "infra/preflight --only table --only leftovers"),
-    ("AccessDenied|not authorized|Insufficient permissions|explicit deny|UnauthorizedOperation", "infra/preflight --only permissions"),
+    ("Access ?Denied|not authorized|Insufficient permissions|explicit deny|UnauthorizedOperation", "infra/preflight --only permissions"),
     ("service-linked role|service linked role", "infra/preflight --only role"),
     ("LimitExceeded|limit exceeded|maximum number|ReservedConcurrentExecutions|quota", "infra/preflight --only quotas"),
+    # CloudFormation can delete the queues of a failed stack in less time.
+    ("must wait 60 seconds after deleting a queue", "sleep 60, then repeat sam deploy"),
     ("deletion protection|DeletionProtection", "infra/preflight --only table"),
 ]
 MAX_STACKS = 50

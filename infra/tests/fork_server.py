@@ -113,12 +113,11 @@ class Preflight:
 class Run:
     """A forked process and the client that waits for its exit code."""
 
-    def __init__(self, connection, library):
-        message, self.descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 3)
+    def __init__(self, connection, library, message, descriptors):
         self.folder, count, *rest = os.fsdecode(message).split("\0")
         self.arguments, environment = rest[:int(count)], rest[int(count):]
         self.environment = dict(one.split("=", 1) for one in environment)
-        self.connection, self.library = connection, library
+        self.connection, self.library, self.descriptors = connection, library, descriptors
 
     def fork(self):
         """Returns False in the new process."""
@@ -131,6 +130,9 @@ class Run:
                 os.close(one)
             self.ended = os.pidfd_open(self.process)
         return self.process != 0
+
+    def kill(self):
+        signal.pidfd_send_signal(self.ended, signal.SIGKILL)
 
     def close(self):
         os.close(self.ended)
@@ -155,12 +157,19 @@ def serve(library, path):
     print("ready", flush=True)
     while True:
         for key, _ in selector.select():
-            if key.fileobj not in selector.get_map():
-                continue  # An earlier event of this round closed it.
+            if key.data and key.data not in runs:
+                continue  # An earlier event of this round ended it.
             if key.fileobj is sys.stdin:
+                for run in runs:
+                    run.kill()
                 return None
             if key.fileobj is listener:
-                run = Run(listener.accept()[0], library)
+                connection = listener.accept()[0]
+                message, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 3)
+                if not message:
+                    connection.close()  # The client was killed before its request.
+                    continue
+                run = Run(connection, library, message, descriptors)
                 if not run.fork():
                     selector.close()
                     listener.close()
@@ -173,7 +182,7 @@ def serve(library, path):
                 selector.register(run.connection, selectors.EVENT_READ, run)
             elif key.fileobj is key.data.connection:
                 selector.unregister(key.fileobj)
-                signal.pidfd_send_signal(key.data.ended, signal.SIGKILL)
+                key.data.kill()
             else:
                 selector.unregister(key.data.ended)
                 if key.data.connection in selector.get_map():

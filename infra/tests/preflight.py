@@ -230,6 +230,8 @@ def fresh_account():
     (machine.folder / "other.toml").rename(machine.local)
     machine.preflight("a second run", 0, ["ok     config", "ok     role", "ok     commit"], *only("config", "role", "commit"))
     check("the role is created once", machine.aws.calls.count("CreateServiceLinkedRole"), 1)
+    # Python writes bytecode elsewhere where fork_server.py runs infra/preflight.
+    subprocess.run([machine.folder / "infra/preflight", "--only", "program"], env=machine.environment, stdout=subprocess.DEVNULL)
     git = subprocess.run(["git", "-C", machine.folder, "status", "--porcelain", "infra"], capture_output=True)
     check("the work tree stays clean", git.stdout, b"")
     taken = Refused("InvalidInput", "Service role name AWSServiceRoleForECS has been taken in this account")
@@ -237,6 +239,13 @@ def fresh_account():
     machine.preflight("a race for the role", 0, ["ok     role"], *only("role"))
     machine.aws.answers["CreateServiceLinkedRole"] = Refused("AccessDenied", "no")
     machine.preflight("no right to create it", 1, ["FAIL   role...iam:CreateServiceLinkedRole"], *only("role"))
+    # IAM refuses a missing role, because no ARN has its path.
+    machine.aws.answers.update(GetRole=Refused("AccessDenied", "no"), CreateServiceLinkedRole={})
+    machine.preflight("an unreadable role is created", 0, ["fixed  role"], *only("role"))
+    machine.aws.answers["CreateServiceLinkedRole"] = taken
+    machine.preflight("an unreadable role exists", 0, ["ok     role...exists"], *only("role"))
+    machine.aws.answers["CreateServiceLinkedRole"] = Refused("LimitExceeded", "too many roles")
+    machine.preflight("an unreadable role and a full account", 1, ["FAIL   role...too many roles"], *only("role"))
 
 
 def healthy_account():
@@ -691,6 +700,12 @@ def failed_deployments():
         "FAIL   why...Doors > Stage (AWS::ApiGatewayV2::Stage) could not be created: Insufficient permissions to enable logging"
         "...fix: infra/preflight --only permissions"], "--why")
     check("only the cause is shown", len(re.findall("(?m)^FAIL", output)), 1)
+    event("pullyard", 7, "pullyard", "CREATE_IN_PROGRESS", "User Initiated")
+    event("pullyard", 7, "Policy", "CREATE_FAILED", "API: s3:PutBucketPolicy Access Denied", "AWS::S3::BucketPolicy")
+    event("pullyard", 7, "Queue", "CREATE_FAILED", "You must wait 60 seconds after deleting a queue before you can create another "
+          "with the same name. (Service: Sqs)", "AWS::SQS::Queue")
+    machine.preflight("a repeat that is too early", 1, [
+        "FAIL   why...Access Denied; fix: infra/preflight --only permissions", "FAIL   why...fix: sleep 60, then repeat sam deploy"], "--why")
     event("pullyard", 8, "pullyard", "CREATE_IN_PROGRESS", "User Initiated")
     event("pullyard", 9, "pullyard", "CREATE_COMPLETE")
     machine.preflight("a later success", 0, ["ok     why...CREATE_COMPLETE and has no failed event"], "--why")
@@ -1050,8 +1065,9 @@ def fixed_names(properties):
 
 if __name__ == "__main__":
     scenarios = [fresh_account, leftovers, removal, budgets, tables, places, permissions, keys, failed_deployments, questions, edits, no_credentials, healthy_account, tools, templates, archives]
-    system_python = shutil.which("python3", path="/usr/local/bin:/usr/bin:/bin")
-    with (fork_server.start(AWS / "python", "aws", AWS_SOCKET), fork_server.start(system_python, "preflight", PREFLIGHT_SOCKET),
+    # The first python3 on a machine's PATH is this one too.
+    python = AWS / "python"
+    with (fork_server.start(python, "aws", AWS_SOCKET), fork_server.start(python, "preflight", PREFLIGHT_SOCKET),
           ThreadPoolExecutor(3) as pool):
         for one in [pool.submit(scenario) for scenario in scenarios]:
             one.result()
