@@ -464,7 +464,7 @@ fn tables_protection_is_checked_after_the_deployment() {
     }
 }
 
-/// `.ci/aws-page`, a rare check, runs each other command of the page on a machine without credentials.
+/// `.ci/aws-page`, a rare check, runs each unmarked command of the page on a machine without credentials.
 #[test]
 fn commands_that_need_aws_are_marked_on_the_page() {
     let page = include_str!("../infra/README.md");
