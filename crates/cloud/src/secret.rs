@@ -166,23 +166,17 @@ impl Secrets {
     /// Deletes all versions, so that the name can be set again: on AWS up to a minute later, because it deletes
     /// asynchronously. This instance forgets the value immediately.
     /// Idempotent: Secrets Manager accepts the deletion of a missing secret.
-    /// Errors: `NoSecret` while an earlier deletion runs, and for a missing secret whose name AWS denies.
+    /// Errors: `NoSecret` while an earlier deletion runs. A denial is no sign that the secret is missing: it must not pass
+    /// for a deletion.
     pub async fn delete(&self, name: &str) -> Result<(), Error> {
         let call = self.client.delete_secret().secret_id(name).force_delete_without_recovery(true);
-        match call.send().await {
-            Ok(_) => {
-                lock(&self.cache).remove(name);
-                self.forget_versions(name);
-                Ok(())
-            }
-            Err(error) if is_deleted(&error) => Err(Error::NoSecret { name: name.into() }),
-            // A denial alone must not pass for a deletion.
-            Err(error) if is_missing(&error) => match self.load_before_deletion(name).await {
-                Err(missing @ Error::NoSecret { .. }) => Err(missing),
-                _ => Err(Error::unavailable("delete a secret", error)),
-            },
-            Err(error) => Err(Error::unavailable("delete a secret", error)),
-        }
+        call.send().await.map_err(|error| match is_deleted(&error) {
+            true => Error::NoSecret { name: name.into() },
+            false => Error::unavailable("delete a secret", error),
+        })?;
+        lock(&self.cache).remove(name);
+        self.forget_versions(name);
+        Ok(())
     }
 
     fn age(&self, since: Duration) -> Duration {

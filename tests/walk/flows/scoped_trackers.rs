@@ -160,7 +160,10 @@ pub(in crate::walk) fn use_and_remove(kind: &'static str) -> Flow {
         Step::request("somebody deletes it", delete(format!("/v1/trackers/{kind}"))).refused_on_repeat("404"),
     ]);
     flow_after(
-        "a ticket of a scoped tool fails and is polled",
+        match kind {
+            "jira" => "a ticket of Jira fails and is polled",
+            _ => "a ticket of Linear fails and is polled",
+        },
         &["failed"],
         move |world| {
             world.note("tracker", kind);

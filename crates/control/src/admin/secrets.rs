@@ -35,7 +35,7 @@ pub async fn set_secret(ctx: &Context, kind: SecretKind, name: &SecretName, valu
 }
 
 /// Stores the name before the value: `list_secrets` reads the names from the table, because AWS limits its own list of
-/// names to no deployment. A name without a value remains after a failure; setting or deleting the secret repairs it.
+/// names to no deployment. A name without a value remains after a failure; setting the secret repairs it.
 /// Writes: SECRETS over its `rev`, then the value.
 /// Errors: `Contended`; `Cloud`.
 pub(crate) async fn put_value(ctx: &Context, secret: &str, value: &str) -> Result<(), Error> {
@@ -111,7 +111,7 @@ pub(crate) fn check_secret_kind(
 ///
 /// A secret that an earlier release set has no name in the table until it is set again. It is listed without a time
 /// while something uses it.
-/// Errors: `Store`, with `BadCursor` for a cursor that no page returned.
+/// Errors: `Store`, with `BadCursor` for a cursor that cannot be decoded.
 pub async fn list_secrets(
     ctx: &Context,
     users: &BTreeMap<String, Vec<SecretUser>>,
