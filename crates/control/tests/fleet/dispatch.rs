@@ -214,10 +214,8 @@ async fn only_the_first_job_of_a_full_machine_is_due_soon() {
     assert!(waits[0] <= 20 && waits[1..].iter().all(|secs| *secs >= 600), "{waits:?}");
 }
 
-#[tokio::test]
-async fn restarted_up_starts_the_waiting_jobs_in_their_order() {
-    let wire = Wire::default();
-    let world = &World::on_one_machine(wire.clone()).await;
+/// Three jobs behind others, and a machine with two places.
+async fn store_waiting_jobs(world: &World) -> Vec<Job> {
     let mut jobs = Vec::new();
     for number in 0..3 {
         world.ctx.clock.advance(Duration::from_secs(1));
@@ -226,15 +224,40 @@ async fn restarted_up_starts_the_waiting_jobs_in_their_order() {
         let refused = job.begin_dispatch(now).unwrap().wait_behind(now).unwrap();
         jobs.push(world.store_job(&refused).await);
     }
-    let full = response(json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:CPU" }] }));
-    for answer in [started(), started(), full] {
+    jobs
+}
+
+fn full() -> Fault {
+    response(json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:CPU" }] }))
+}
+
+async fn assert_first_two_start(world: &World, jobs: &[Job]) {
+    for (job, starting) in jobs.iter().zip([true, true, false]) {
+        assert_eq!(world.load_job(&job.id).await.dispatch.starting, starting);
+    }
+}
+
+#[tokio::test]
+async fn restarted_up_starts_the_waiting_jobs_in_their_order() {
+    let wire = Wire::default();
+    let world = &World::on_one_machine(wire.clone()).await;
+    let jobs = store_waiting_jobs(world).await;
+    for answer in [started(), started(), full()] {
         wire.fail_next("RunTask", answer);
     }
     start_waiting(&world.ctx).await.unwrap();
     assert_eq!(wire.take_call_count("RunTask"), 3);
-    for (job, starting) in jobs.iter().zip([true, true, false]) {
-        assert_eq!(world.load_job(&job.id).await.dispatch.starting, starting);
-    }
+    assert_first_two_start(world, &jobs).await;
+}
+
+#[tokio::test]
+async fn first_hint_after_a_restart_starts_the_waiting_jobs_in_their_order() {
+    let wire = Wire::default();
+    let world = &World::on_one_machine(wire.clone()).await;
+    let jobs = store_waiting_jobs(world).await;
+    dispatch_on(world, &wire, &jobs[2], &[]).await;
+    dispatch_on(world, &wire, &jobs[0], &[started(), started(), full()]).await;
+    assert_first_two_start(world, &jobs).await;
 }
 
 #[tokio::test]
