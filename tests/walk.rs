@@ -28,6 +28,12 @@ macro_rules! walks {
                 walk($flow, $points).await;
             }
         )*
+
+        #[test]
+        fn no_two_flows_have_one_name() {
+            let names = [$($flow.name),*];
+            assert_eq!(std::collections::BTreeSet::from(names).len(), names.len(), "{names:?}");
+        }
     };
 }
 
