@@ -95,11 +95,18 @@ pub async fn load_schedule(ctx: &Context, id: &ScheduleId) -> Result<Schedule, E
 /// Starts the due schedules of these projects, and returns them.
 /// Writes: see `run_if_due`.
 /// Idempotent: a schedule is due once.
-/// Errors: the last one, after all schedules were tried.
+/// Errors: the last one, after the schedules of all projects were tried.
 pub async fn run_due_schedules(ctx: &Context, projects: &[ProjectId]) -> Result<Vec<Schedule>, Error> {
     let (mut ran, mut failure) = (Vec::new(), None);
     for project in projects {
-        for schedule in ctx.store.list_schedules(project).await? {
+        let schedules = match ctx.store.list_schedules(project).await {
+            Ok(schedules) => schedules,
+            Err(error) => {
+                failure = Some(error.into());
+                continue;
+            }
+        };
+        for schedule in schedules {
             match run_if_due(ctx, &schedule.id).await {
                 Ok(schedule) => ran.extend(schedule),
                 Err(error) => failure = Some(error),

@@ -126,6 +126,18 @@ async fn due_schedule_starts_one_analysis_of_each_repository() {
 }
 
 #[tokio::test]
+async fn failed_list_of_a_project_stops_no_other_project() {
+    let wire = Wire::default();
+    let it = Scheduled::with_wire("1h", wire.clone()).await;
+    let due = it.load().await.next;
+    it.world.ctx.clock.advance(HOUR);
+    wire.fail_next("Query", Fault::error(400, "ValidationException"));
+    let projects = [ProjectId::new("other").unwrap(), it.id.project.clone()];
+    assert!(run_due_schedules(&it.world.ctx, &projects).await.is_err());
+    assert!(it.load().await.next > due);
+}
+
+#[tokio::test]
 async fn missed_times_start_at_most_once() {
     for (down, started, sentence) in [
         (7 * HOUR - HOUR / 60, 2, "Analyses started: 2, still running: 0."),
