@@ -23,7 +23,7 @@ fn program() -> Vec<String> {
     }
 }
 
-fn processes(environment: Vec<(String, String)>) -> Functions {
+pub(crate) fn processes(environment: Vec<(String, String)>) -> Functions {
     Functions::Processes { command: program(), environment }
 }
 
