@@ -231,7 +231,7 @@ def fresh_account():
     machine.preflight("a second run", 0, ["ok     config", "ok     role", "ok     commit"], *only("config", "role", "commit"))
     check("the role is created once", machine.aws.calls.count("CreateServiceLinkedRole"), 1)
     # Python writes bytecode elsewhere where fork_server.py runs infra/preflight.
-    subprocess.run([machine.folder / "infra/preflight", "--only", "program"], env=machine.environment, stdout=subprocess.DEVNULL)
+    subprocess.run([machine.folder / "infra/preflight", "--only", "program"], env=machine.environment, stdout=subprocess.DEVNULL, check=True)
     git = subprocess.run(["git", "-C", machine.folder, "status", "--porcelain", "infra"], capture_output=True)
     check("the work tree stays clean", git.stdout, b"")
     taken = Refused("InvalidInput", "Service role name AWSServiceRoleForECS has been taken in this account")

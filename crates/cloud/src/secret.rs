@@ -166,8 +166,8 @@ impl Secrets {
     /// Deletes all versions, so that the name can be set again: on AWS up to a minute later, because it deletes
     /// asynchronously. This instance forgets the value immediately.
     /// Idempotent: Secrets Manager accepts the deletion of a missing secret.
-    /// Errors: `NoSecret` while an earlier deletion runs. A denial is no sign that the secret is missing: it must not pass
-    /// for a deletion.
+    /// Errors: `NoSecret` while an earlier deletion runs; `Unavailable` for a denial, although AWS also denies a missing
+    /// name, because the value may remain.
     pub async fn delete(&self, name: &str) -> Result<(), Error> {
         let call = self.client.delete_secret().secret_id(name).force_delete_without_recovery(true);
         call.send().await.map_err(|error| match is_deleted(&error) {

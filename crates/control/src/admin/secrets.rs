@@ -53,7 +53,7 @@ pub(crate) async fn put_value(ctx: &Context, secret: &str, value: &str) -> Resul
 
 /// Deletes the value, then its name, unless the secret was set since `record` was read.
 /// Writes: the value; SECRETS, if it is `record`.
-/// Idempotent: a missing value or name is no error.
+/// Idempotent: a missing value or name is no error, unless AWS denies the missing name.
 /// Errors: `Cloud`.
 pub(crate) async fn delete_value(ctx: &Context, secret: &str, record: Option<&SecretRecord>) -> Result<(), Error> {
     match ctx.secrets.delete(secret).await {
@@ -192,7 +192,7 @@ async fn load_users(ctx: &Context, unreadable: Unreadable) -> Result<BTreeMap<St
 /// Best effort: if a user of the secret appears during the deletion, and the second check finds it, the error names
 /// this user. The value cannot be restored safely, because a newer one may be stored already.
 /// Writes: the value, then SECRETS.
-/// Idempotent: a repeat returns `NotFound`, or deletes the name that an interrupted call left.
+/// Idempotent: a repeat returns `NotFound`, or deletes the name that an interrupted call left, unless AWS denies it.
 /// Errors: `NotFound`; `Invalid` for such a user; `Denied` while an integration, a webhook or a project names the
 /// secret, and for a secret that was just set; `Cloud`; `Store` if an item cannot be parsed.
 pub async fn delete_secret(ctx: &Context, kind: SecretKind, name: &SecretName) -> Result<String, Error> {

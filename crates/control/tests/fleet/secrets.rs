@@ -145,6 +145,21 @@ async fn name_that_a_deletion_left_is_deleted_by_its_repeat() {
 }
 
 #[tokio::test]
+async fn denied_deletion_keeps_the_name() {
+    let wire = Wire::default();
+    let world = World::with_client(wire.clone()).await;
+    set(&world, SecretKind::Job, "ssh").await;
+    world.ctx.clock.advance(MIN_SECRET_AGE);
+    // AWS also denies both calls for a missing secret.
+    for operation in ["GetSecretValue", "DeleteSecret"] {
+        wire.fail_next(operation, Fault::error(400, "AccessDeniedException"));
+    }
+    let denied = delete(&world, "ssh").await;
+    assert!(matches!(denied, Err(Error::Cloud(_))), "{denied:?}");
+    assert_listed(&world, &[(SSH, true)]).await;
+}
+
+#[tokio::test]
 async fn secret_set_during_its_deletion_keeps_its_name() {
     for operation in ["DeleteSecret", "TransactWriteItems"] {
         let held = DelayedCall::before(operation);

@@ -174,7 +174,10 @@ async fn render(
     let (project, today) = control::load_budget(&visit.ctx, id).await?;
     let stored = to_json(&project.settings);
     let secrets = match visit.visitor.may_operate() {
-        true => suggest_secrets(&visit.ctx).await.unwrap_or_default(),
+        true => {
+            let users = control::list_secret_users(&visit.ctx).await?;
+            control::list_secrets(&visit.ctx, &users, None).await?.0
+        }
         false => Vec::new(),
     };
     let repositories = visit.ctx.store.list_repositories(id).await?;
@@ -217,12 +220,6 @@ pub(crate) fn has_row(setting: &Setting, on_one_machine: bool) -> bool {
         "task_size" | "task_capacity" => !on_one_machine,
         _ => true,
     }
-}
-
-/// Suggestions of a form, which works without them.
-async fn suggest_secrets(ctx: &control::Context) -> Result<Vec<control::UserSecret>, control::Error> {
-    let users = control::list_secret_users(ctx).await?;
-    Ok(control::list_secrets(ctx, &users, None).await?.0)
 }
 
 fn row(setting: &'static Setting, stored: &Value, refusal: Option<&Refusal>) -> Row {
