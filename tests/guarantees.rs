@@ -1,4 +1,5 @@
-//! Checks docs/guarantees.md: each row is one sentence with a known layer and a file that exists.
+//! Checks docs/guarantees.md and docs/status.md: each row of guarantees is one sentence with a known layer and a file that
+//! exists, and each capability has a status and the place that shows it.
 
 use crate::prelude::*;
 

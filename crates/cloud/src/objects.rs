@@ -1,4 +1,4 @@
-//! Presigns URLs of the artifacts bucket and reads object sizes, without an SDK for three requests.
+//! Presigns URLs of the artifacts bucket, and reads sizes and contents of objects, without an SDK for five requests.
 //! A URL has this process's permissions and expires with its credentials at the latest.
 
 use crate::{Error, dns_suffix};

@@ -134,7 +134,7 @@ pub struct DeletedTracker {
     pub report: Vec<String>,
 }
 
-/// Writes: the tool's webhooks; the secrets that `add_tracker` made; TRACKER.
+/// Writes: the tool's webhooks; the secrets that `add_tracker` made; TRACKERS.
 /// Idempotent: a repeat returns `NotFound`.
 /// Errors: `NotFound`; `Contended`; `Denied` while a project uses it.
 pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<DeletedTracker, Error> {

@@ -37,8 +37,8 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
     assigned
 }
 
-/// Starts the jobs that wait for a place of this machine in their order, until one is refused. The end of a task and a
-/// start of `up` call it; otherwise only the first job is due soon.
+/// Starts the jobs that wait for a place of this machine in their order, until one is refused. `dispatch` calls it when a
+/// place may be free, and `up` at its start.
 pub async fn start_waiting(ctx: &Context) -> Result<(), Error> {
     let mut refused = None;
     while let Some(first) = Box::pin(ctx.machine_queue().first(ctx, None)).await? {

@@ -28,7 +28,7 @@ pub struct AddedTracker {
     pub signing_secret: Option<String>,
 }
 
-/// Writes: TRACKER; secrets with new names for a given credential and for a generated value.
+/// Writes: TRACKERS; secrets with new names for a given credential and for a generated value.
 /// Errors: `NameTaken`; `NotFound` (integration); `Invalid` for an address or a credential that cannot be used.
 pub async fn add_tracker(ctx: &Context, new: NewTracker) -> Result<AddedTracker, Error> {
     if ctx.store.load_tracker(&new.id).await?.is_some() {

@@ -125,7 +125,7 @@ impl Tool {
 }
 
 /// Records a call in the connection's health, except a failure that concerns only the ticket.
-/// Writes: TRACKER if the health changed and no other call wrote it first; NOTICE of a refusal.
+/// Writes: TRACKERS if the health changed and no other call wrote it first; NOTICE of a refusal.
 pub(crate) async fn record_call(ctx: &Context, connection: &Tracker, failure: Option<&CallError>) -> Result<(), Error> {
     let is_of_ticket = failure.is_some_and(|failure| failure.error.is_of_ticket());
     if is_of_ticket || record_test(ctx, connection, failure).await? == Write::Stale {
@@ -138,7 +138,7 @@ pub(crate) async fn record_call(ctx: &Context, connection: &Tracker, failure: Op
     Ok(())
 }
 
-/// Writes: TRACKER as above. `Stale` if it is unchanged.
+/// Writes: TRACKERS as above. `Stale` if it is unchanged.
 pub(crate) async fn record_test(
     ctx: &Context,
     connection: &Tracker,

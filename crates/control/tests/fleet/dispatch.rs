@@ -214,7 +214,7 @@ async fn only_the_first_job_of_a_full_machine_is_due_soon() {
     assert!(waits[0] <= 20 && waits[1..].iter().all(|secs| *secs >= 600), "{waits:?}");
 }
 
-/// Three jobs behind others, and a machine with two places.
+/// Three jobs that wait behind others.
 async fn store_waiting_jobs(world: &World) -> Vec<Job> {
     let mut jobs = Vec::new();
     for number in 0..3 {
@@ -251,7 +251,7 @@ async fn restarted_up_starts_the_waiting_jobs_in_their_order() {
 }
 
 #[tokio::test]
-async fn first_hint_after_a_restart_starts_the_waiting_jobs_in_their_order() {
+async fn first_hint_after_a_restart_starts_waiting_jobs_in_order() {
     let wire = Wire::default();
     let world = &World::on_one_machine(wire.clone()).await;
     let jobs = store_waiting_jobs(world).await;
