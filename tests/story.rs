@@ -493,6 +493,11 @@ impl Story {
     /// Crashes the system and starts it again with its folder and addresses, without automatic sweeps. Tasks die or
     /// keep running.
     pub(crate) async fn restart(self, tasks: Tasks) -> Self {
+        self.restart_with_jobs(tasks, None).await
+    }
+
+    /// `max_jobs`: jobs at once, as of `up`.
+    pub(crate) async fn restart_with_jobs(self, tasks: Tasks, max_jobs: Option<usize>) -> Self {
         let Self { mut local, api, project, clock, http, folder, runner, calls, processes } = self;
         let mut options = Options::new(folder.path().to_path_buf(), runner.clone());
         options.api = local.api_url().trim_start_matches("http://").to_owned();
@@ -500,6 +505,7 @@ impl Story {
         options.forge_extension = FakeForge::extension();
         options.sweep_interval = Duration::from_secs(3_600);
         options.answer_limit = Some(WAIT_LIMIT);
+        options.max_jobs = max_jobs;
         options.clock = clock.clone();
         options.credentials = aws_credentials();
         options.aws_proxies = Some(tap_aws(&calls.0, None));

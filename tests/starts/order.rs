@@ -1,6 +1,7 @@
 //! Tests the order in which waiting jobs get the places of `pullyard up`.
 
 use crate::prelude::*;
+use crate::story::Tasks;
 use std::collections::VecDeque;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,4 +35,21 @@ async fn waiting_jobs_start_by_priority_and_creation() {
         story.wait_for_empty_queues().await;
         running.push_back(next);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn start_of_up_gives_free_places_to_waiting_jobs() {
+    let story = Story::start_with(Setup { task: Task::Waiting, max_jobs: Some(1), ..Setup::default() }).await;
+    let mut jobs = Vec::new();
+    for (number, key) in (1..).zip(["APP-1", "APP-2"]) {
+        story.clock.advance(Duration::from_secs(1));
+        let event = story.event(&format!("e{number}"), key, TRIGGER, number);
+        jobs.push(story.api.send_ticket_event(&event).await.unwrap().job.unwrap());
+        story.wait_for_empty_queues().await;
+    }
+    story.wait_for_task(&jobs[0], 1).await;
+    assert!(!story.store().await.load_job(&jobs[1]).await.unwrap().unwrap().dispatch.starting);
+    // No task ends, and nothing is due.
+    let story = story.restart_with_jobs(Tasks::Survive, Some(2)).await;
+    story.wait_for_task(&jobs[1], 1).await;
 }

@@ -34,8 +34,8 @@ pub async fn set_secret(ctx: &Context, kind: SecretKind, name: &SecretName, valu
     Ok(UserSecret { kind, name: name.clone(), secret, set_at: Some(ctx.clock.now()) })
 }
 
-/// Stores the name before the value: `list_secrets` reads the names from the table, because AWS limits its own list of
-/// names to no deployment. A name without a value remains after a failure; setting the secret repairs it.
+/// Stores the name before the value: `list_secrets` reads the names from the table, because AWS cannot limit its own list
+/// to a deployment. A name without a value remains after a failure; setting the secret repairs it.
 /// Writes: SECRETS over its `rev`, then the value.
 /// Errors: `Contended`; `Cloud`.
 pub(crate) async fn put_value(ctx: &Context, secret: &str, value: &str) -> Result<(), Error> {
