@@ -379,8 +379,8 @@ async fn program_that_starts_in_vain_is_given_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn program_that_hangs_is_killed_and_given_up() {
-    // The program finds the process that watches it.
-    let watch = "grep -l 'watch-updat[e]' /proc/[0-9]*/cmdline > $HOME/watches
+    // The program finds the process that watches it, whose arguments are empty for a moment while it starts.
+    let watch = "until grep -l 'watch-updat[e]' /proc/[0-9]*/cmdline > $HOME/watches; do sleep 0.01; done
         for file in $(cat $HOME/watches); do cat ${file%cmdline}environ; done > $HOME/environ";
     let hangs_at_once = (format!("{watch}; exec sleep 600"), &[None::<i32>][..]);
     // The owner's program starts the new one again, and watches that start too.
