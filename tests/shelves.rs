@@ -160,7 +160,7 @@ const SHELVES: [Shelf; 5] = [
     Shelf {
         name: "kind",
         words: &["jobkind::implement", "jobkind::revise"],
-        homes: &["crates/domain/src/job/kind"],
+        homes: &["crates/domain/src/job/kind", "crates/domain/src/kinds"],
         exceptions: &[("the story of a revision", &[("crates/cli/src/demo/review.rs", 2)])],
     },
     Shelf {

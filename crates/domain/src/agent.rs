@@ -3,6 +3,7 @@
 pub mod claude_code;
 pub mod codex;
 mod command;
+pub mod files;
 pub mod key_check;
 mod keys;
 

@@ -14,9 +14,9 @@ use crate::id::{
     ReviewId, RunnerId, SecretName, TicketKey,
 };
 use crate::job::{
-    AgentReport, Claim, End, Fence, Job, JobPlan, JobResult, JobStatus, Pause, Priority, RevisionPlan, SuspendReport,
-    Suspension, plan_for_ticket, plan_revision,
+    AgentReport, Claim, End, Fence, Job, JobResult, JobStatus, Pause, Priority, SuspendReport, Suspension,
 };
+use crate::kinds::{JobPlan, RevisionPlan, plan_for_ticket, plan_revision};
 use crate::project::{Project, Repository, Settings};
 use crate::pull_request::PullRequest;
 use crate::pull_request_id::PullRequestId;

@@ -11,7 +11,6 @@ mod heartbeat;
 mod inputs;
 mod kind;
 mod model;
-mod plan;
 mod priority;
 mod record;
 mod retry;
@@ -24,12 +23,8 @@ pub use context::{CONTEXT_TIMEOUT, ContextFault, ContextWait};
 pub use fault::{DispatchFault, FailedStarts, StartRefusal};
 pub use forge_wait::{ForgeWait, MAX_FORGE_WAIT};
 pub use heartbeat::SILENT_AFTER;
-pub use kind::{
-    AgentWrites, JobKind, KindSpec, Publishes, PullRequestUnderReview, RevisionPlan, plan_analysis, plan_for_ticket,
-    plan_reading, plan_review, plan_revision, plan_without_ticket, review_prompt,
-};
+pub use kind::{AgentWrites, JobKind, KindSpec, Publishes, PullRequestUnderReview};
 pub use model::{MAX_MODEL_FAULTS, ModelFaultReport, ModelWait};
-pub use plan::{JobPlan, branch_name};
 pub use priority::{PRIORITY_OFFSET, Priority};
 pub use record::{AgentReport, AttemptEnd, AttemptRecord};
 pub use retry::{

@@ -35,6 +35,7 @@ pub mod host;
 pub mod id;
 pub mod job;
 pub mod key_of;
+pub mod kinds;
 pub mod limit;
 pub mod listing;
 pub mod naming;

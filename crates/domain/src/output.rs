@@ -1,5 +1,6 @@
 //! The output of a job that reports: its agent's answer, or the review that it posted.
 
+pub use crate::agent::files::{INPUT_FOLDER, OUTPUT_FILE, PULLYARD_FOLDER};
 use crate::analysis::AnalysisReport;
 use crate::code::coded_enum;
 use crate::published::short_commit;
@@ -9,15 +10,6 @@ use crate::text::format_count;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::time::Duration;
-
-/// Folder of the files that an agent leaves for Pullyard, relative to the worktree.
-pub const PULLYARD_FOLDER: &str = ".pullyard";
-
-/// Folder of the files that an agent receives, relative to the worktree.
-pub const INPUT_FOLDER: &str = ".pullyard/input";
-
-/// File in which the agent of a job that reports writes its output, relative to the worktree. Never committed.
-pub const OUTPUT_FILE: &str = ".pullyard/output.json";
 
 /// A larger file is refused. Units: bytes.
 pub const MAX_OUTPUT_BYTES: u64 = 128 * 1024;

@@ -6,9 +6,8 @@ use pullyard_domain::id::{
     EventId, FinishId, InstanceId, IntegrationId, JobId, MailboxId, ProjectId, RepositoryName, ReviewId, RunnerId,
     TicketKey,
 };
-use pullyard_domain::job::{
-    Job, JobPlan, JobResult, Priority, RevisionPlan, SuspendReport, Suspension, plan_for_ticket, plan_revision,
-};
+use pullyard_domain::job::{Job, JobResult, Priority, SuspendReport, Suspension};
+use pullyard_domain::kinds::{JobPlan, RevisionPlan, plan_for_ticket, plan_revision};
 use pullyard_domain::project::{Repository, Settings};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::runner::{Runner, RunnerRegistration};

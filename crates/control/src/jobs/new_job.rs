@@ -9,8 +9,11 @@ use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{JobId, TicketKey};
 use pullyard_domain::job::{
-    AgentWrites, Job, JobKind, JobPlan, JobStatus, Placement, Priority, PullRequestUnderReview, RevisionPlan,
-    plan_analysis, plan_for_ticket, plan_reading, plan_review, plan_revision, plan_without_ticket, to_retry,
+    AgentWrites, Job, JobKind, JobStatus, Placement, Priority, PullRequestUnderReview, to_retry,
+};
+use pullyard_domain::kinds::{
+    JobPlan, RevisionPlan, plan_analysis, plan_for_ticket, plan_reading, plan_review, plan_revision,
+    plan_without_ticket,
 };
 use pullyard_domain::limit::RunningLimits;
 use pullyard_domain::project::{Project, Repository};

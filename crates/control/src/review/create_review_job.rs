@@ -5,7 +5,7 @@ use crate::{Context, Error};
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{JobPlan, RevisionPlan, plan_revision};
+use pullyard_domain::kinds::{JobPlan, RevisionPlan, plan_revision};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::Review;

@@ -1,4 +1,4 @@
-//! The kinds of job, each described by a `KindSpec`.
+//! The kinds of job, each with its facts in a `KindSpec`. Its prompt and its plan are in `kinds`.
 
 mod analysis;
 mod implement;
@@ -7,17 +7,9 @@ mod resolve;
 mod review;
 mod revise;
 
-use super::{ContinuedPullRequest, Job, StepOfRun};
+use super::Job;
 use crate::code::coded_enum;
-use crate::plan::StepKeys;
-use crate::prompt;
-use crate::prompt::step::StepContext;
-use crate::run::Run;
-pub use analysis::plan_analysis;
-pub use implement::{plan_for_ticket, plan_without_ticket};
-pub use read::plan_reading;
-pub use review::{PullRequestUnderReview, plan_review, review_prompt};
-pub use revise::{RevisionPlan, plan_revision};
+pub use review::PullRequestUnderReview;
 use serde::{Deserialize, Serialize};
 
 coded_enum! {
@@ -77,8 +69,6 @@ pub struct KindSpec {
     /// Whether the agent works in a checkout of the repository. Otherwise the worktree is empty, and with an App, the
     /// job's forge token reads no code.
     pub checkout: bool,
-    /// Begins the prompt.
-    pub introduction: fn(&prompt::Context) -> String,
 }
 
 impl JobKind {
@@ -93,11 +83,6 @@ impl JobKind {
         }
     }
 
-    /// The kind of a step's job.
-    pub fn of_step(keys: &StepKeys) -> Self {
-        if keys.is_read_only() { Self::Read } else { Self::Implement }
-    }
-
     /// Whether the job reviews a pull request, and ends with a posted review.
     pub fn reviews(self) -> bool {
         matches!(self, Self::Review | Self::Resolve)
@@ -110,26 +95,6 @@ impl JobKind {
 }
 
 impl Job {
-    /// Assigns a planned job to a run's step. It works on `own_branch`; without one, it works on the run's branch and
-    /// continues the run's pull request.
-    #[must_use]
-    pub fn for_step(mut self, run: &Run, name: &str, context: &StepContext) -> Self {
-        let &StepContext { may_change_nothing, reports, .. } = context;
-        let (run_id, name, has_own_branch) = (run.id.clone(), name.to_owned(), context.own_branch.is_some());
-        self.step = Some(StepOfRun { run: run_id, name, may_change_nothing, reports, has_own_branch });
-        if let Some(branch) = &context.own_branch {
-            (self.branch, self.continues) = (branch.clone(), None);
-            return self;
-        }
-        // Without a result, the job keeps its own branch: an earlier job may have pushed to its branch and failed then.
-        if let Some(result) = &run.result {
-            self.branch.clone_from(&result.branch);
-            let continued = || ContinuedPullRequest { number: result.number, branch: result.branch.clone() };
-            self.continues = (self.publishes() == Publishes::Change).then(continued);
-        }
-        self
-    }
-
     /// Whether runners of this protocol version know the kind.
     pub fn is_known_by(&self, protocol: u32) -> bool {
         let least = match self.kind {

@@ -89,7 +89,7 @@ impl StepContext {
         }
     }
 
-    pub(super) fn prompt(&self, base: &str, writes: AgentWrites) -> String {
+    pub(crate) fn prompt(&self, base: &str, writes: AgentWrites) -> String {
         let mut text = String::new();
         if self.starts_from.is_some() {
             text.push_str(&format!(

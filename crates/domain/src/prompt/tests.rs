@@ -1,4 +1,5 @@
 use super::comments::freeze_comments;
+use super::untrusted::fence;
 use super::*;
 use crate::comment::Comment;
 use crate::fixtures::{job_id, key, repository};

@@ -16,9 +16,8 @@ use pullyard_domain::id::{
     DeliveryId, EndpointId, EventId, FinishId, MailboxId, NoticeId, OrderId, RunId, RunnerId, ScheduleName,
     TemplateName, TicketKey,
 };
-use pullyard_domain::job::{
-    AttemptRecord, Claim, JobKind, JobPlan, JobResult, Priority, StepOfRun, plan_for_ticket, plan_without_ticket,
-};
+use pullyard_domain::job::{AttemptRecord, Claim, JobKind, JobResult, Priority, StepOfRun};
+use pullyard_domain::kinds::{JobPlan, plan_for_ticket, plan_without_ticket};
 use pullyard_domain::naming::SecretProjects;
 use pullyard_domain::notice::{Endpoint, EndpointKind, EndpointState, Notice, NoticeRecord, Window};
 use pullyard_domain::output::{Answer, JobOutput};

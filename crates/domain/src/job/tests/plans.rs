@@ -6,6 +6,7 @@ use crate::fixtures::{
     REVIEW, TODO, TRIGGER, active, entry, finish, job_and_ticket, job_id, key, linked_pull_request, plan, plan_job,
     pull_request_id, repository, result, review_id, revision, settings, ticket_in, time_at,
 };
+use crate::kinds::{RevisionPlan, plan_revision, plan_without_ticket};
 use crate::project::{Limits, Repository, Settings};
 use crate::ticket::{Badge, StatusMove, Target, Ticket};
 

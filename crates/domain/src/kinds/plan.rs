@@ -1,7 +1,7 @@
 //! Creates a job with all data that is frozen at its creation.
 
-use super::{DesiredState, Dispatch, Job, JobKind, JobPolicy, JobStatus, Placement, Priority, WAKE_TIMEOUT};
 use crate::id::{ClassId, JobId, ProjectId, TicketKey};
+use crate::job::{DesiredState, Dispatch, Job, JobKind, JobPolicy, JobStatus, Placement, Priority, WAKE_TIMEOUT};
 use crate::key_of::KeyOwner;
 use crate::project::{DEFAULT_SUSPENSION_LIMIT, Repository, Settings};
 use crate::task::Task;
