@@ -77,7 +77,8 @@ const SHELVES: [Shelf; 5] = [
                     ("crates/domain/src/tracker/issues.rs", 2),
                     ("crates/domain/src/decision.rs", 1),
                     // The events that start a template.
-                    ("crates/domain/src/template.rs", 10),
+                    ("crates/domain/src/template.rs", 1),
+                    ("crates/domain/src/plan/starts.rs", 9),
                     ("crates/runner/src/git/protected.rs", 2),
                     ("crates/runner/src/secrets/redact/shapes.rs", 1),
                     ("crates/cli/src/runner.rs", 1),
@@ -166,7 +167,7 @@ const SHELVES: [Shelf; 5] = [
     Shelf {
         name: "tool",
         words: &["source::board", "source::tickettool"],
-        homes: &["crates/domain/src/tracker", "crates/domain/src/delivery.rs"],
+        homes: &["crates/domain/src/tracker", "crates/domain/src/project/source.rs"],
         exceptions: &[
             (
                 "creates events of its own tool",

@@ -6,7 +6,8 @@ use crate::prelude::*;
 use crate::pulls::{link_new_ticket, review_delivery, with_pull_request};
 use pullyard_domain::project::Repository;
 use pullyard_domain::prompt::Context;
-use pullyard_domain::prompt::review::{FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest, Side};
+use pullyard_domain::prompt::review::{FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest};
+use pullyard_domain::report::review_output::Side;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn decisions_page_lists_and_filters_decisions() {

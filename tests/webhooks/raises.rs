@@ -2,7 +2,7 @@
 
 use super::{ANN, ANNS_TOKEN, World};
 use crate::prelude::*;
-use pullyard_domain::forge::marker::Marker;
+use pullyard_domain::published::marker::Marker;
 use pullyard_domain::spending::SpentOn;
 use pullyard_local::User;
 

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use pullyard_domain::forge::Integration;
-use pullyard_domain::forge::marker::Marker;
+use pullyard_domain::published::marker::Marker;
 use pullyard_forge::{Actor, Comment, ErrorKind, Forge};
 
 pub(crate) struct OwnComment<'a> {

@@ -27,7 +27,7 @@ use crate::{Context, Error};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ProjectId, RunnerId};
 use pullyard_domain::runner::Runner;
-use pullyard_domain::runner::sweep::TokenState;
+use pullyard_domain::sweep::runners::TokenState;
 use pullyard_store::TokenKind;
 use std::collections::BTreeSet;
 

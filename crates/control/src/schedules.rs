@@ -186,7 +186,8 @@ async fn notice_of_pause(ctx: &Context, schedule: &Schedule) -> Result<Option<No
     );
     let url = format!("{}/setup/schedules?project={project}", ctx.pages_url());
     let data = NoticeData { schedule: Some(name.clone()), ..NoticeData::new(project.clone(), &sentence, &help, url) };
-    Ok(Notice::new(NoticeId::for_schedule(schedule), NoticeEvent::SchedulePaused, data, &endpoints, ctx.clock.now()))
+    let id = NoticeId::for_schedule(&schedule.id, schedule.created, schedule.rev);
+    Ok(Notice::new(id, NoticeEvent::SchedulePaused, data, &endpoints, ctx.clock.now()))
 }
 
 /// Counts the repositories beyond the limit as refused.

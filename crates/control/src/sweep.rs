@@ -22,7 +22,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::fleet::SMALL_FLEET;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{AttemptEnd, Job, JobStatus};
-use pullyard_domain::runner::sweep::uninterrupted_since;
+use pullyard_domain::sweep::runners::uninterrupted_since;
 use pullyard_domain::sweep::{JobStep, Watch, next_step};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wakeup::{JobWakeup, PollWakeup, PullRequestWakeup, RunWakeup, TicketWakeup};

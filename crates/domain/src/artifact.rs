@@ -141,7 +141,7 @@ impl Artifacts {
     /// Reserves an artifact, or finds the earlier reservation.
     /// Idempotent: by kind, name and content. Other content of the same kind and name is a `Conflict`.
     pub fn reserve(&self, offer: &NewArtifact, now: Timestamp) -> Result<ArtifactReservation, ArtifactRefusal> {
-        let id = ArtifactId::for_artifact(&self.job, self.attempt, offer.kind, &offer.name);
+        let id = ArtifactId::for_artifact(&self.job, self.attempt, offer.kind.as_str(), &offer.name);
         if let Some(existing) = self.find(&id) {
             let is_same = existing.size_bytes == offer.size_bytes && existing.sha256 == offer.sha256;
             return if is_same {

@@ -6,15 +6,13 @@ use crate::decision::Reason;
 use crate::id::ProjectId;
 use crate::setting_fault::{SettingFault, fault};
 use crate::text::format_count;
+pub use crate::time::Day;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 pub(crate) const MAX_USD_MICROS: u64 = 1_000_000_000_000;
 
 const MAX_JOBS: u32 = 1_000_000;
-
-const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// A project's limits per day. Usage is only counted if there is a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -89,31 +87,6 @@ impl Budget {
             }
             _ => Ok(()),
         }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Day(Timestamp);
-
-impl Day {
-    pub fn containing(at: Timestamp) -> Self {
-        let length = i64::try_from(DAY.as_millis()).unwrap_or(i64::MAX);
-        Self(Timestamp::from_millis(at.millis() - at.millis().rem_euclid(length)))
-    }
-
-    pub fn start(self) -> Timestamp {
-        self.0
-    }
-
-    pub fn end(self) -> Timestamp {
-        self.0.plus(DAY)
-    }
-}
-
-impl std::fmt::Display for Day {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.day())
     }
 }
 

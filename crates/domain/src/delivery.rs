@@ -3,8 +3,9 @@
 use crate::decision::Reason;
 use crate::facts::RecordedFacts;
 use crate::id::{DeliveryId, EventId, JobId, ProjectId, ReviewId, TicketKey};
+pub use crate::project::Source;
 use crate::pull_request_id::PullRequestId;
-use crate::review::guard::ReviewFacts;
+use crate::review::facts::ReviewFacts;
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -57,25 +58,6 @@ pub struct ReviewSubject {
     pub review: Option<ReviewId>,
     pub author: String,
     pub facts: Option<Box<ReviewFacts>>,
-}
-
-/// The origin of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    TicketTool,
-    /// A move or edit on the built-in board.
-    Board,
-    /// A user's request for a job.
-    Person,
-    Webhook,
-    /// Found by polling the forge.
-    Poll,
-    /// A project's setting.
-    Automatic,
-    Schedule,
-    /// A program's start of a template.
-    Submission,
 }
 
 #[cfg(test)]

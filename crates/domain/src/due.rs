@@ -16,9 +16,6 @@ use std::time::Duration;
 /// Number of partitions for due items, so that none becomes hot.
 pub const SHARDS: u8 = 16;
 
-/// Time after its limit in which a job may end by itself, before the sweeper ends it.
-pub const OVERDUE_GRACE: Duration = Duration::from_secs(60);
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Due {
     At(Timestamp),

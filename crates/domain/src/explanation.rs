@@ -6,7 +6,7 @@ use crate::job::{
     ActiveAttempt, Cancel, ContextFault, DesiredState, DispatchFault, Job, JobStatus, Placement, Publishes,
     SILENT_AFTER, StepOfRun,
 };
-use crate::pull_request::PullRequestState;
+use crate::pull_request_id::PullRequestState;
 use crate::text::{Fact, Span, format_count};
 use crate::time::Timestamp;
 use crate::wait::Wait;

@@ -3,11 +3,11 @@
 
 use crate::budget::DailyUsage;
 use crate::decision::Reason;
-use crate::event::TicketEvent;
+use crate::event::{TicketEvent, required_labels};
 use crate::facts::{Facts, RecordedFacts, RepositoryFact};
 use crate::id::JobId;
 use crate::project::Project;
-use crate::select::{check_labels, required_labels};
+use crate::project::labels::check_labels;
 use crate::spending::SpendingFact;
 use crate::text::Cause;
 use crate::ticket::Ticket;

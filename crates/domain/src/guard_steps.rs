@@ -6,7 +6,8 @@ use crate::delivery::Delivery;
 use crate::facts::RecordedFacts;
 use crate::guard::TICKET_GUARDS;
 use crate::published::short_commit;
-use crate::review::guard::{ReviewFacts, review_guards};
+use crate::review::facts::ReviewFacts;
+use crate::review::guard::review_guards;
 use crate::spending::SpendingFact;
 use crate::text::format_count;
 

@@ -1,5 +1,6 @@
 //! Webhooks at forges, and polling of connected repositories for events that no webhook delivered.
 
+mod ingress;
 pub mod poll_progress;
 
 use crate::decision::Reason;
@@ -7,6 +8,7 @@ use crate::forge::ForgeKind;
 use crate::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName, TemplateName};
 use crate::project::Repository;
 use crate::time::Timestamp;
+pub use ingress::Ingress;
 use poll_progress::PollProgress;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -114,19 +116,6 @@ impl Webhook {
         let base = self.base_url.as_ref()?;
         Some(format!("{}{}", base.trim_end_matches('/'), self.path()))
     }
-}
-
-/// How Pullyard learns of events in a repository.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Ingress {
-    /// The forge calls a webhook. A poll every five minutes finds missed events.
-    #[default]
-    Webhook,
-    /// A poll every minute. For installations without a public URL.
-    Poll,
-    /// Both; the first to deliver an event counts.
-    Both,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

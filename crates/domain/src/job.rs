@@ -5,6 +5,7 @@
 mod cancel;
 mod charge;
 mod context;
+mod denials;
 mod fault;
 mod forge_wait;
 mod heartbeat;
@@ -14,6 +15,7 @@ mod model;
 mod priority;
 mod record;
 mod retry;
+mod spending;
 mod suspension;
 mod transition;
 mod watch;
@@ -25,7 +27,6 @@ pub use forge_wait::{ForgeWait, MAX_FORGE_WAIT};
 pub use heartbeat::SILENT_AFTER;
 pub use kind::{AgentWrites, JobKind, KindSpec, Publishes, PullRequestUnderReview};
 pub use model::{MAX_MODEL_FAULTS, ModelFaultReport, ModelWait};
-pub use priority::{PRIORITY_OFFSET, Priority};
 pub use record::{AgentReport, AttemptEnd, AttemptRecord};
 pub use retry::{
     can_resume_work, check_retryable, has_handled_reviews, has_reviews_to_pass_on, is_resumable, is_withdrawn_unread,
@@ -45,9 +46,11 @@ use crate::id::{
 };
 use crate::key_of::KeyOwner;
 use crate::project::{Compute, DEFAULT_SUSPENSION_LIMIT, OfflinePolicy, Resume};
+pub use crate::project::{PRIORITY_OFFSET, Priority};
 use crate::pull_request_id::PullRequestId;
 use crate::spending::JobCharge;
 use crate::task::Task;
+use crate::text::stored::is_default;
 use crate::time::Timestamp;
 use crate::trace::TraceId;
 use serde::{Deserialize, Serialize};
@@ -119,11 +122,6 @@ impl Placement {
             Compute::Runners | Compute::RunnersThenFargate => Self::Runners,
         }
     }
-}
-
-/// Skips default values in stored items, because writes are charged by size.
-pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 /// A job as the table stores it. At most about 1 KB: each step writes it, and writes are charged per KB.

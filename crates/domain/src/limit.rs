@@ -14,9 +14,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub const MAX_PROJECT_LIMIT: u32 = 500;
-pub const MAX_REPOSITORY_LIMIT: u32 = 100;
-
 /// Jobs that get a place in one write.
 pub const MAX_PLACED: usize = 10;
 

@@ -1,12 +1,15 @@
 //! The output of a job that reports: its agent's answer, or the review that it posted.
 
+mod fault;
+
 pub use crate::agent::files::{INPUT_FOLDER, OUTPUT_FILE, PULLYARD_FOLDER};
 use crate::analysis::AnalysisReport;
 use crate::code::coded_enum;
+use crate::plan::SpawnRequest;
 use crate::published::short_commit;
 use crate::report::review_output::{Finding, MAX_VERDICT_CHARS, ReviewOutput, Severity, ThreadState};
-use crate::run::SpawnRequest;
 use crate::text::format_count;
+pub use fault::OutputFault;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -235,16 +238,6 @@ impl PostedReview {
         }
         let at = |fault: OutputFault| OutputFault { pointer: format!("/review{}", fault.pointer), ..fault };
         self.review.check().map_err(at)
-    }
-}
-
-/// Why an output is refused. The pointer is empty for the whole output. The fault is one sentence without its end, for
-/// the agent: `it has 130 characters; at most 120 are allowed`.
-pub use crate::plan::PlanFault as OutputFault;
-
-impl OutputFault {
-    pub fn missing() -> Self {
-        Self::new("", "the file does not exist")
     }
 }
 

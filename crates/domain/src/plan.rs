@@ -2,20 +2,24 @@
 
 mod check;
 mod graph;
+mod name;
 mod old_names;
 mod parameter;
 mod project;
 mod roles;
 mod shape;
+mod spawn;
+mod starts;
 
 pub(crate) use check::check_added_steps;
 pub use parameter::{BRANCH_RULE, Parameter, ParameterKind, is_base, is_branch};
 pub use roles::{Role, built_in_role};
 pub use shape::schema;
+pub use spawn::SpawnRequest;
+pub use starts::{StartEvents, StartedBy};
 
 use crate::budget::parse_usd_micros;
-use crate::job::Priority;
-use crate::template::{StartEvents, StartedBy};
+use crate::project::Priority;
 use crate::text::parse_seconds;
 use roles::BUILT_IN_ROLES;
 use serde::{Deserialize, Serialize};

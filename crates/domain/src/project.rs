@@ -3,10 +3,19 @@
 mod check;
 mod columns;
 mod defaults;
+pub mod endpoint;
+pub mod labels;
+pub mod notice_event;
+mod priority;
+mod source;
+mod tool_choice;
 
 pub use crate::setting_fault::SettingFault;
 pub use check::validate_change;
 pub use columns::ColumnChange;
+pub use priority::{PRIORITY_OFFSET, Priority};
+pub use source::Source;
+pub use tool_choice::ToolChoice;
 
 use crate::agent::{Agent, ModelSecrets};
 use crate::budget::{Budget, MAX_USD_MICROS, format_usd};
@@ -14,16 +23,19 @@ use crate::checks::{Checks, CommandOverrides, Setup};
 use crate::commands::CommandPolicy;
 use crate::commits::CommitSettings;
 use crate::id::{IntegrationId, ProjectId, RepositoryName};
-use crate::limit::MAX_PROJECT_LIMIT;
-use crate::notice::Endpoint;
-use crate::select::{FORGE_TOKEN_LABEL, check_labels};
 use crate::setting_fault::fault;
 use crate::task::{TaskCapacity, TaskSize};
 use crate::text::{is_line, truncate};
 use crate::tracker::TrackerSettings;
+use endpoint::Endpoint;
+use labels::{FORGE_TOKEN_LABEL, check_labels};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
+
+/// Most jobs of a project that may run at once.
+pub const MAX_PROJECT_LIMIT: u32 = 500;
+pub const MAX_REPOSITORY_LIMIT: u32 = 100;
 
 pub const DEFAULT_SUSPENSION_LIMIT: Duration = Duration::from_secs(7 * 24 * 3_600);
 

@@ -5,7 +5,7 @@ pub mod comments;
 pub mod conflict;
 pub mod repair;
 pub mod review;
-pub mod step;
+mod step;
 pub mod untrusted;
 
 pub use crate::agent::files::{QUESTION_FILE, REPLIES_FILE};
@@ -16,11 +16,11 @@ use crate::event::TicketText;
 use crate::id::{JobId, RepositoryName, TicketKey};
 use crate::job::{JobKind, Priority, PullRequestUnderReview};
 use crate::published::title::defuse_title;
+use crate::run::StepContext;
 use comments::FrozenComment;
 use review::ReviewContext;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use step::StepContext;
 
 /// The inputs of a job's prompt, frozen before the job becomes ready, and stored under the hash of their content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 //! part that [`commit_part::replace_part`] replaces. The summary of the first job describes the change and stays.
 
 pub mod commit_part;
+pub mod marker;
 pub mod nested_repository;
 pub mod title;
 pub mod work_notes;
@@ -313,7 +314,7 @@ mod tests {
     fn agent_summary_cannot_leave_its_fence_or_hide_a_mark() {
         let text = render_new_text(Some("Fixes #1\n````\n@all <!-- pullyard:status -->\n"), "");
         assert!(text.contains("`````text\nFixes #1\n````\n@all (hidden text left out)\n`````\n"), "{text}");
-        assert!(!crate::forge::marker::Marker::is_present(&text));
+        assert!(!crate::published::marker::Marker::is_present(&text));
         let long = render_new_text(Some(&"x".repeat(9_000)), "");
         assert!(long.contains("(5000 more characters left out)"));
     }

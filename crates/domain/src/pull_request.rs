@@ -2,7 +2,7 @@
 
 mod agent_reviews;
 
-pub use crate::pull_request_id::PullRequestId;
+pub use crate::pull_request_id::{PullRequestId, PullRequestLink, PullRequestState};
 pub use agent_reviews::{AgentReviews, AutomaticReviews, CommitNews, EndedReview, ReviewedCommit};
 
 use crate::code::coded_enum;
@@ -16,29 +16,6 @@ use std::time::Duration;
 /// Least time between the creation of two revisions of a pull request. Exactly this time is allowed.
 pub const REVISE_WINDOW: Duration = Duration::from_secs(3_600);
 
-/// Whether a pull request can still change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PullRequestState {
-    /// It awaits review or merge.
-    #[default]
-    Open,
-    /// It was closed without a merge.
-    Closed,
-    /// Its commits are in the base branch.
-    Merged,
-}
-
-impl PullRequestState {
-    pub fn display_name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Closed => "closed",
-            Self::Merged => "merged",
-        }
-    }
-}
-
 coded_enum! {
     /// How a merge adds the commits of a pull request to its base.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -50,13 +27,6 @@ coded_enum! {
         /// One by one, without a merge commit.
         Rebase = "rebase";
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PullRequestLink {
-    pub id: PullRequestId,
-    pub url: String,
-    pub branch: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

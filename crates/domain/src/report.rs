@@ -1,6 +1,7 @@
 //! The outputs of agents that review or fix, and their form at the forge.
 
 pub mod diff;
+mod finding;
 pub mod finding_marker;
 pub mod fix_output;
 mod markdown;

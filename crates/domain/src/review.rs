@@ -2,15 +2,16 @@
 //! Its text is not stored, but read from the forge when the job is created. [`guard`] decides whether it may start a
 //! job, [`settle`] decides about waiting reviews.
 
+pub mod facts;
 pub mod guard;
 pub mod settle;
 
 use crate::decision::Reason;
-use crate::delivery::Source;
 use crate::forge::ForgeKind;
 use crate::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, ReviewId, TicketKey};
 use crate::job::{Job, check_retryable};
 use crate::project::Settings;
+use crate::project::Source;
 use crate::pull_request::{PullRequestState, pull_request_label};
 use crate::pull_request_id::PullRequestId;
 use crate::time::Timestamp;

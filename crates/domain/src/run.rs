@@ -5,21 +5,26 @@
 
 mod end;
 mod explain;
+mod facts;
 mod frozen;
 mod group;
 mod next_move;
 mod orders;
+mod place;
 mod rules;
 mod spawn;
+mod step_context;
 mod wait;
 
-pub use end::{JobEnd, StepEnd, StepJob};
+pub use crate::plan::SpawnRequest;
 pub use explain::{RunFailureCause, StepExplanation, StepWait};
+pub use facts::{JobEnd, Move, ReleaseBlock, RunFacts, StepEnd, StepJob, StepJobPlan};
 pub use frozen::{FrozenPlan, StepResult};
 pub use group::{Group, GroupFacts, MAX_WAITING_RUNS};
-pub use next_move::{Move, ReleaseBlock, RunFacts, StepJobPlan, next_move};
+pub use next_move::next_move;
 pub use orders::Answer;
-pub use spawn::{SpawnRequest, check_spawn, check_spawn_form};
+pub use spawn::{check_spawn, check_spawn_form};
+pub use step_context::{MAX_RESULTS_CHARS, NeedResult, PatchSource, StepContext};
 
 use crate::code::coded_enum;
 use crate::id::{JobId, ProjectId, RunId};

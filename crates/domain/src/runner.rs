@@ -3,7 +3,6 @@
 //! [`sweep`](self::sweep) decides how the sweeper handles runners.
 
 pub mod order;
-pub mod sweep;
 
 use crate::id::{ClaimId, InstanceId, JobId, MailboxId, ProjectId, RunnerId};
 use crate::text::{Span, truncate};

@@ -1,10 +1,9 @@
 //! Decides which runner may claim which job, and in which order.
 
-use crate::event::TicketText;
 use crate::id::{ClaimId, ClassId, JobId, RunnerId};
 use crate::job::{DesiredState, Job, JobStatus, Placement};
 use crate::key_of::KeyOwner;
-use crate::project::{Repository, Settings};
+use crate::project::labels::has_label;
 use crate::runner::{OFFLINE_AFTER, Profile, Runner};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,69 +15,12 @@ pub struct ClassRequirements {
     pub capability: String,
     pub labels: BTreeSet<String>,
     /// The owner of the model key. It selects the breakers of the class and is no requirement for a runner.
-    #[serde(default, skip_serializing_if = "crate::job::is_default")]
+    #[serde(default, skip_serializing_if = "crate::text::stored::is_default")]
     pub key: KeyOwner,
-}
-
-/// Most labels that a job may require.
-pub const MAX_LABELS: usize = 10;
-
-const MAX_LABEL_CHARS: usize = 64;
-
-/// The label of runners with a token of their own for the forge. Attempts of a repository with this label get no token
-/// of the control plane.
-pub const FORGE_TOKEN_LABEL: &str = "forge-token";
-
-/// Returns the labels that a job requires of its runner, from its project, repository, ticket and request.
-pub fn required_labels(
-    settings: &Settings,
-    repository: &Repository,
-    ticket: Option<&TicketText>,
-    requested: &BTreeSet<String>,
-) -> BTreeSet<String> {
-    let of_ticket = ticket.map(TicketText::runner_labels).unwrap_or_default();
-    let sources = [&settings.labels, &repository.labels, &of_ticket, requested];
-    sources.into_iter().flatten().cloned().collect()
-}
-
-/// Parses what users write: labels separated by commas.
-pub fn parse_labels(text: &str) -> BTreeSet<String> {
-    text.split(',').map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect()
-}
-
-pub fn join_labels(labels: &BTreeSet<String>) -> String {
-    labels.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// Errors: the rule, if a job cannot require these labels.
-pub fn check_labels(labels: &BTreeSet<String>) -> Result<(), String> {
-    if labels.len() > MAX_LABELS {
-        let (n, all) = (labels.len(), join_labels(labels));
-        return Err(format!(
-            "a job may require {MAX_LABELS} labels of project, repository, ticket and request; these are {n}: {all}"
-        ));
-    }
-    let is_valid = |label: &String| {
-        let is_apart = |c: char| c.is_control() || c.is_whitespace() || c == ',';
-        (1..=MAX_LABEL_CHARS).contains(&label.chars().count()) && !label.contains(is_apart)
-    };
-    match labels.iter().find(|label| !is_valid(label)) {
-        Some(label) => {
-            Err(format!("`{label}` is no label: use 1 to {MAX_LABEL_CHARS} characters without spaces and commas"))
-        }
-        None => Ok(()),
-    }
 }
 
 pub fn matches(needs: &ClassRequirements, runner: &Profile) -> bool {
     runner.capabilities.contains(&needs.capability) && needs.labels.iter().all(|label| has_label(&runner.labels, label))
-}
-
-/// Whether the runner's labels contain the label, in any letter case. Labels are stored as users write them.
-/// A runner adds [`FORGE_TOKEN_LABEL`] itself, so no other spelling proves that it has a token.
-pub(crate) fn has_label(labels: &BTreeSet<String>, label: &str) -> bool {
-    let is_same = |own: &String| own.to_lowercase() == label.to_lowercase();
-    labels.contains(label) || (label != FORGE_TOKEN_LABEL && labels.iter().any(is_same))
 }
 
 /// A row of the index of claimable jobs. It is only a hint.
@@ -135,26 +77,6 @@ mod tests {
     use super::*;
     use crate::fixtures::{claim, crash_failure, job_id, ready_job, runner, slot, time_at};
     use crate::runner::{Drain, Presence};
-
-    #[test]
-    fn labels_match_in_any_letter_case() {
-        let labels = |text: &str| parse_labels(text);
-        for (own, required, expected) in [
-            ("GPU,eu", "gpu", true),
-            ("gpu", "GPU,gpu", true),
-            ("größe", "GRÖSSE", false),
-            ("GRÖẞE", "größe", true),
-            ("gpu", "gpu2", false),
-            ("gpu", "", true),
-            ("Forge-Token", "forge-token", false),
-        ] {
-            assert_eq!(
-                labels(required).iter().all(|label| has_label(&labels(own), label)),
-                expected,
-                "{own} {required}"
-            );
-        }
-    }
 
     #[test]
     fn candidates_are_sorted_by_order_across_classes() {
@@ -253,33 +175,6 @@ mod tests {
         check("claude_code", "", false);
         check("command", "arm", false);
         check("command", "gpu arm", false);
-    }
-
-    #[test]
-    fn job_requires_the_labels_of_all_its_sources() {
-        let settings = Settings { labels: word_set("eu shared"), ..Settings::default() };
-        let repository = Repository { labels: word_set("gpu shared"), ..crate::fixtures::repository() };
-        let text = TicketText { labels: word_set("runner:arm bug"), ..TicketText::default() };
-        let required = |text: Option<&TicketText>, requested: &str| {
-            required_labels(&settings, &repository, text, &word_set(requested))
-        };
-        assert_eq!(required(None, ""), word_set("eu gpu shared"));
-        assert_eq!(required(Some(&text), "big"), word_set("arm big eu gpu shared"));
-    }
-
-    #[test]
-    fn unusable_labels_are_refused_by_name() {
-        let fault = |labels: &[&str]| check_labels(&labels.iter().map(|it| it.to_string()).collect()).err();
-        let long = "n".repeat(64);
-        assert_eq!((fault(&[]), fault(&["gpu=a100", "größe", "os:linux/arm_64-v1.2", "c++", &long])), (None, None));
-        for bad in ["", "a b", "a,b", "a\nb", &format!("{long}n")] {
-            let message = fault(&["gpu", bad]).unwrap_or_else(|| panic!("{bad}"));
-            assert!(message.starts_with(&format!("`{bad}` is no label")), "{message}");
-        }
-        let numbered = |n: usize| (0..n).map(|at| format!("l{at}")).collect::<BTreeSet<_>>();
-        assert_eq!(check_labels(&numbered(10)), Ok(()));
-        assert!(check_labels(&numbered(11)).unwrap_err().contains("these are 11"));
-        assert_eq!(parse_labels(" gpu, eu ,,gpu"), word_set("eu gpu"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Decides the next step for a due job, as a function of the job and the time.
 
+pub mod runners;
 mod waiting;
 
 pub use waiting::{ClassFacts, RECHECK_PLACE_AFTER, TaskObstacle, WaitingStep, required_place, unclaimed_failure};
@@ -10,11 +11,6 @@ use crate::project::{OfflinePolicy, Project};
 use crate::runner::{MAX_HEARTBEAT_GAP, OFFLINE_AFTER, Runner};
 use crate::time::Timestamp;
 use std::time::Duration;
-
-/// Delay after the sweeper failed `tries` times on an item: 1 min, doubling up to 1 h.
-pub fn back_off(tries: u32) -> Duration {
-    Duration::from_secs(60u64.saturating_mul(1 << tries.min(6)).min(3_600))
-}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobStep {
@@ -105,7 +101,7 @@ fn next_step_active(job: &Job, watch: Watch<'_>, now: Timestamp) -> JobStep {
 }
 
 /// Whether the machine of runner and attempt may be suspended, or was just woken. The next heartbeat of the attempt
-/// then extends its time limit. Otherwise `runner::sweep` ends the jobs at the runner's own time.
+/// then extends its time limit. Otherwise `runners` ends the jobs at the runner's own time.
 fn may_be_suspended(run: &ActiveAttempt, runner: &Runner, now: Timestamp) -> bool {
     let is_gap = |since| now.since(since) > MAX_HEARTBEAT_GAP;
     let was_alive = runner.alive_for(run.last_heartbeat()) >= OFFLINE_AFTER;

@@ -1,5 +1,8 @@
 //! Formats facts for sentences: short, safe, and in common units.
 
+pub mod entry;
+pub mod stored;
+
 use crate::id::{
     DeliveryId, EndpointId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, RunId, ScheduleName, SecretName,
     TemplateName, TicketKey,

@@ -7,10 +7,10 @@ mod stored;
 use crate::budget::Day;
 use crate::id::{EventId, IntegrationId, JobId, ProjectId, TicketKey};
 use crate::project::{Project, Settings};
-use crate::pull_request::PullRequestLink;
-use crate::pull_request_id::PullRequestId;
-use crate::sweep::back_off;
-use crate::time::Timestamp;
+use crate::pull_request_id::{PullRequestId, PullRequestLink};
+pub use crate::text::entry::Entry;
+use crate::time::{Timestamp, back_off};
+pub use crate::tracker::Badge;
 use crate::tracker::TrackerSettings;
 use crate::wait::Wait;
 use data_encoding::BASE32_NOPAD;
@@ -80,13 +80,6 @@ pub struct SyncFault {
     pub problem: String,
 }
 
-/// An entry of a ticket into the trigger status. It identifies the job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    pub at: Timestamp,
-    pub event: EventId,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastJob {
     pub id: JobId,
@@ -99,23 +92,6 @@ pub enum LastOutcome {
     Completed,
     Failed,
     Cancelled,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Badge {
-    AiFailed,
-    /// The job is suspended until a user acts.
-    AiWaiting,
-}
-
-impl Badge {
-    pub fn display_name(self) -> &'static str {
-        match self {
-            Self::AiFailed => "AI Failed",
-            Self::AiWaiting => "AI Waiting",
-        }
-    }
 }
 
 /// The state that the ticket tool should show. A higher version replaces a lower one.

@@ -143,6 +143,38 @@ impl OptionalWireTime {
     }
 }
 
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Day(Timestamp);
+
+impl Day {
+    pub fn containing(at: Timestamp) -> Self {
+        let length = i64::try_from(DAY.as_millis()).unwrap_or(i64::MAX);
+        Self(Timestamp::from_millis(at.millis() - at.millis().rem_euclid(length)))
+    }
+
+    pub fn start(self) -> Timestamp {
+        self.0
+    }
+
+    pub fn end(self) -> Timestamp {
+        self.0.plus(DAY)
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.day())
+    }
+}
+
+/// Delay after the sweeper failed `tries` times on an item: 1 min, doubling up to 1 h.
+pub fn back_off(tries: u32) -> Duration {
+    Duration::from_secs(60u64.saturating_mul(1 << tries.min(6)).min(3_600))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

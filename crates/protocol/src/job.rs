@@ -40,7 +40,7 @@ pub struct CreateJob {
     pub model: Option<String>,
     /// Labels that the runner must have, besides those of project, repository and ticket; at most 10 in all.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    #[schemars(length(max = pullyard_domain::select::MAX_LABELS))]
+    #[schemars(length(max = pullyard_domain::project::labels::MAX_LABELS))]
     pub labels: BTreeSet<String>,
     /// Priority; absent: as a label of the ticket says, such as `priority:high`, or normal.
     #[serde(default, skip_serializing_if = "Option::is_none")]

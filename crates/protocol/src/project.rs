@@ -183,7 +183,7 @@ pub struct AddRepository {
     /// Labels that its jobs require of a runner, at most 10 with the project's. With `forge-token`, attempts use the
     /// runner's token of the forge. Absent: unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = pullyard_domain::select::MAX_LABELS))]
+    #[schemars(length(max = pullyard_domain::project::labels::MAX_LABELS))]
     pub labels: Option<BTreeSet<String>>,
 }
 

@@ -11,7 +11,7 @@ use crate::client::prelude::*;
 use pullyard_domain::agent::{AUTO, Agent, COMMAND, ChoiceLevel, PROJECT, join_programs};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::select::join_labels;
+use pullyard_domain::project::labels::join_labels;
 use pullyard_protocol::hook::{RepositoryIngress, SetIngress};
 use pullyard_protocol::project::{AddRepository, Repository};
 use std::path::PathBuf;

@@ -16,12 +16,12 @@ use pullyard_domain::forge::{Auth, ForgeKind, Integration, is_same_forge_host};
 use pullyard_domain::hook::poll_progress::poll_interval;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::limit::{MAX_REPOSITORY_LIMIT, Places};
+use pullyard_domain::limit::Places;
 use pullyard_domain::naming::ProjectChange;
-use pullyard_domain::project::{Project, Repository, Settings, validate_change};
+use pullyard_domain::project::labels::check_labels;
+use pullyard_domain::project::{MAX_REPOSITORY_LIMIT, Project, Repository, Settings, validate_change};
 use pullyard_domain::removal::reused_name_fault;
 use pullyard_domain::secret::{SecretField, SecretKind, named_secrets};
-use pullyard_domain::select::check_labels;
 use pullyard_store::Write;
 use std::collections::BTreeSet;
 

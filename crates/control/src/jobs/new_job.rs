@@ -6,7 +6,7 @@ use pullyard_domain::analysis::{Analysis, AnalysisPlan};
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::commits::Author;
 use pullyard_domain::delivery::Delivery;
-use pullyard_domain::event::TicketText;
+use pullyard_domain::event::{TicketText, required_labels};
 use pullyard_domain::id::{JobId, TicketKey};
 use pullyard_domain::job::{
     AgentWrites, Job, JobKind, JobStatus, Placement, Priority, PullRequestUnderReview, to_retry,
@@ -19,10 +19,9 @@ use pullyard_domain::limit::RunningLimits;
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::prompt;
 use pullyard_domain::prompt::comments::freeze_comments;
-use pullyard_domain::prompt::step::StepContext;
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
-use pullyard_domain::run::Run;
-use pullyard_domain::select::{ClassRequirements, required_labels};
+use pullyard_domain::run::{Run, StepContext};
+use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::spending::{Spending, SpendingLimits};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;

@@ -3,13 +3,12 @@
 use crate::jobs::new_job::{ChargeResult, charge_spending, create_class};
 use crate::{Context, Error};
 use pullyard_domain::delivery::Delivery;
-use pullyard_domain::event::TicketText;
+use pullyard_domain::event::{TicketText, required_labels};
 use pullyard_domain::id::JobId;
 use pullyard_domain::kinds::{JobPlan, RevisionPlan, plan_revision};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::Review;
-use pullyard_domain::select::required_labels;
 use pullyard_domain::spending::SpendingLimits;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;

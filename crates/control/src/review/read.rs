@@ -3,9 +3,10 @@
 use crate::Error;
 use pullyard_domain::id::JobId;
 use pullyard_domain::prompt::review::{
-    FrozenComment, FrozenReview, KnownComments, Omitted, ReviewContext, ReviewedPullRequest, Side as FrozenSide,
+    FrozenComment, FrozenReview, KnownComments, Omitted, ReviewContext, ReviewedPullRequest,
 };
 use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::report::review_output::Side as FrozenSide;
 use pullyard_domain::review::{Review, ReviewState};
 use pullyard_domain::time::Timestamp;
 use pullyard_forge as forge;

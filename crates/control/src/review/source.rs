@@ -8,11 +8,11 @@ use crate::corrupt::skip_corrupt;
 use crate::own_comment::is_refused;
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
-use pullyard_domain::forge::marker::Marker;
 use pullyard_domain::id::{JobId, ReviewId};
 use pullyard_domain::job::{Job, has_handled_reviews, is_withdrawn_unread};
 use pullyard_domain::project::Repository;
 use pullyard_domain::prompt::review::{KnownComments, ReviewContext};
+use pullyard_domain::published::marker::Marker;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::{
     Author, Permission, Review, ReviewState, UnansweredScope, absorbed_reviews, jobs_of_earlier_requests,

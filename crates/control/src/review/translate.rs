@@ -3,11 +3,11 @@
 use super::read::{state_of, time_of};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::forge::ForgeKind;
-use pullyard_domain::forge::marker::Marker;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{EventId, InvalidId, RepositoryName, ReviewId};
 use pullyard_domain::nearest::find_nearest;
 use pullyard_domain::prompt::untrusted::to_single_line;
+use pullyard_domain::published::marker::Marker;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::{
     Author, MAX_MESSAGE_CHARS, PullRequestSnapshot, RequestedAction, ReviewEvent, ReviewRequest,

@@ -7,8 +7,8 @@ use crate::{Context, Error};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ClaimId, InstanceId, RunnerId};
 use pullyard_domain::job::{Claim, Job, START_TIMEOUT};
-use pullyard_domain::runner::sweep::is_slot_of_job;
 use pullyard_domain::runner::{NoClaim, Runner};
+use pullyard_domain::sweep::runners::is_slot_of_job;
 use pullyard_store::Write;
 
 #[derive(Clone)]

@@ -8,9 +8,8 @@ use pullyard_domain::job::{Job, JobKind, JobStatus};
 use pullyard_domain::output::JobOutput;
 use pullyard_domain::plan::PlanStep;
 use pullyard_domain::project::{Project, Repository};
-use pullyard_domain::prompt::step::PatchSource;
 use pullyard_domain::published::short_commit;
-use pullyard_domain::run::{FrozenPlan, Run, RunStep, StepJobPlan, StepResult};
+use pullyard_domain::run::{FrozenPlan, PatchSource, Run, RunStep, StepJobPlan, StepResult};
 use pullyard_domain::text::format_count;
 use pullyard_domain::time::Timestamp;
 

@@ -9,8 +9,8 @@ use crate::{Context, Error};
 use futures::StreamExt as _;
 use pullyard_domain::fleet::{FleetSnapshot, MemberSummary};
 use pullyard_domain::id::JobId;
-use pullyard_domain::runner::sweep::{self, LossReason, RunnerStep, TokenState};
 use pullyard_domain::runner::{Runner, Slot};
+use pullyard_domain::sweep::runners::{self, LossReason, RunnerStep, TokenState};
 use pullyard_domain::sweep::step_after_runner_loss;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Gauges, RunnerCondition, Store, Write};
@@ -59,7 +59,7 @@ pub(super) async fn sweep_runners(
             }
         }
     }
-    let storm = sweep::is_storm(&runners, faults.is_empty(), ctx.clock.now());
+    let storm = runners::is_storm(&runners, faults.is_empty(), ctx.clock.now());
     let all = runners.clone();
     let tokens = Mutex::default();
     let swept = futures::stream::iter(runners).map(async |runner| {
@@ -68,7 +68,7 @@ pub(super) async fn sweep_runners(
             report.has_more = true;
             return report;
         }
-        let storm = storm || sweep::is_unwatched(&runner, since, ctx.clock.now());
+        let storm = storm || runners::is_unwatched(&runner, since, ctx.clock.now());
         let result = time.run("sweep a runner", sweep_runner(ctx, runner, storm, &tokens, &mut report)).await;
         if let Err(error) = result {
             report.failed += 1;
@@ -103,7 +103,7 @@ async fn sweep_runner(
     for _ in 0..MAX_STEPS {
         let token = load_token(ctx, &runner, tokens).await?;
         let now = ctx.clock.now();
-        match sweep::next_step(&runner, token, storm, now) {
+        match runners::next_step(&runner, token, storm, now) {
             RunnerStep::Skip => return Ok(()),
             RunnerStep::MarkOffline(offline) => {
                 if ctx.store.mark_offline(&runner, &offline).await? == Write::Stale {
@@ -165,7 +165,7 @@ async fn take_job_away(
 ) -> Result<(), Error> {
     let now = ctx.clock.now();
     let job = ctx.store.load_job(id).await?;
-    let Some(job) = job.filter(|job| sweep::is_slot_of_job(job, runner, slot)) else {
+    let Some(job) = job.filter(|job| runners::is_slot_of_job(job, runner, slot)) else {
         // The job has ended since the runner was read.
         return Ok(());
     };

@@ -10,9 +10,9 @@ use crate::{Context, Error};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::hook::poll_progress::WebhookHealth;
 use pullyard_domain::id::{IntegrationId, ProjectId};
-use pullyard_domain::project::{Project, Settings};
+use pullyard_domain::project::{Project, Settings, ToolChoice};
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::tracker::{ToolChoice, ToolScope, ToolStatus, Tracker, TrackerKind, TrackerSettings};
+use pullyard_domain::tracker::{ToolScope, ToolStatus, Tracker, TrackerKind, TrackerSettings};
 use pullyard_tracker::Error as ToolError;
 
 /// A project with its new tool, and sentences about it for users.

@@ -1,21 +1,18 @@
 //! Ids derived from a hash of their trigger. The same trigger gives the same id, so a repeat finds the first job.
 
 use super::{ArtifactId, ArtifactName, ClassId, DeliveryId, EndpointId, EventId, HookName, IntegrationId, JobId};
-use super::{NoticeId, ProjectId, ReviewId, RunId, RunnerId, TicketKey, TokenId};
-use crate::artifact::ArtifactKind;
-use crate::budget::Day;
+use super::{InProject, NoticeId, ProjectId, ReviewId, RunId, RunnerId, ScheduleName, TicketKey, TokenId};
 use crate::key_of::KeyOwner;
 use crate::pull_request_id::PullRequestId;
-use crate::schedule::Schedule;
-use crate::ticket::Entry;
-use crate::time::Timestamp;
+use crate::text::entry::Entry;
+use crate::time::{Day, Timestamp};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 impl ArtifactId {
-    pub fn for_artifact(job: &JobId, attempt: u32, kind: ArtifactKind, name: &ArtifactName) -> Self {
+    pub fn for_artifact(job: &JobId, attempt: u32, kind: &str, name: &ArtifactName) -> Self {
         let attempt = attempt.to_string();
-        Self(hash_id("art_", "artifact", &[job.as_str(), &attempt, kind.as_str(), name.as_str()]))
+        Self(hash_id("art_", "artifact", &[job.as_str(), &attempt, kind, name.as_str()]))
     }
 }
 
@@ -158,8 +155,8 @@ impl NoticeId {
 
     /// A notice of the write that stores the next revision of a schedule. `created` distinguishes a schedule that was
     /// deleted and created again.
-    pub fn for_schedule(schedule: &Schedule) -> Self {
-        let (id, created, rev) = (&schedule.id, schedule.created.millis().to_string(), schedule.rev.to_string());
+    pub fn for_schedule(id: &InProject<ScheduleName>, created: Timestamp, rev: u64) -> Self {
+        let (created, rev) = (created.millis().to_string(), rev.to_string());
         Self(hash_id("msg_", "schedule-notice", &[id.project.as_str(), id.name.as_str(), &created, &rev]))
     }
 

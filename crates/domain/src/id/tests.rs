@@ -104,10 +104,7 @@ fn derived_ids_are_stable_across_versions() {
         (DeliveryId::for_request(&request_job).to_string(), "dlv_srtmw7j3jzvpxrzqn5zhzqvwkt"),
         (DeliveryId::for_unreadable("pat", "00ff").to_string(), "dlv_dxcc7vhfx322crrttjo6age23b"),
         (RunnerId::for_registration("t1", "kite").to_string(), "rnr_u2oqvg3qhzkdizjssexepqc26p"),
-        (
-            ArtifactId::for_artifact(&request_job, 1, crate::artifact::ArtifactKind::Patch, &file).to_string(),
-            "art_depwlhy7bvvwmxtzeqkqnc55iq",
-        ),
+        (ArtifactId::for_artifact(&request_job, 1, "patch", &file).to_string(), "art_depwlhy7bvvwmxtzeqkqnc55iq"),
         (ClassId::for_key("acme", "codex", &labels, KeyOwner::Runner).to_string(), "tnrgn6kudkebxk5t"),
         (ClassId::for_key("acme", "codex", &labels, KeyOwner::Project).to_string(), "jivax5yewandsyrv"),
         (ticket_group(&project, &ticket), "ticket-a4zgpsel2b3sowhhqzjuu577ir"),

@@ -17,7 +17,7 @@ pub enum DispatchFault {
     /// An older version reads `StartRefusal::Passing` as lasting, because it does not know the field.
     Refused {
         reason: String,
-        #[serde(default, skip_serializing_if = "super::is_default")]
+        #[serde(default, skip_serializing_if = "crate::text::stored::is_default")]
         refusal: StartRefusal,
     },
     Died {

@@ -1,10 +1,12 @@
 //! Heartbeats of an attempt: when one is stored, and how long the attempt has been silent.
 
 use super::{ActiveAttempt, Fence, Job, TransitionRefusal};
-use crate::due::OVERDUE_GRACE;
 use crate::runner::OFFLINE_AFTER;
 use crate::time::Timestamp;
 use std::time::Duration;
+
+/// Time after its limit in which a job may end by itself, before the sweeper ends it.
+const OVERDUE_GRACE: Duration = Duration::from_secs(60);
 
 /// Age of the stored heartbeat at which the next one is stored. A write costs several times as much as the call's read.
 const STORE_AFTER: Duration = Duration::from_secs(20);

@@ -26,7 +26,7 @@ pub struct ModelWait {
     pub capability: String,
     pub until: Timestamp,
     pub since: Timestamp,
-    #[serde(default, skip_serializing_if = "super::is_default")]
+    #[serde(default, skip_serializing_if = "crate::text::stored::is_default")]
     pub times: u32,
 }
 

@@ -2,8 +2,8 @@
 
 use super::plan::{JobPlan, branch_name, new_job};
 use crate::job::{ContinuedPullRequest, Job, JobKind};
-use crate::prompt::step::StepContext;
 use crate::prompt::{Context, DONE_FOR_YOU};
+use crate::run::StepContext;
 use crate::ticket::Ticket;
 
 pub(super) fn introduction(context: &Context) -> String {

@@ -5,7 +5,7 @@ use crate::agent::files::OUTPUT_FILE;
 use crate::job::{Job, JobKind};
 use crate::output::MAX_ANSWER_CHARS;
 use crate::prompt::Context;
-use crate::prompt::step::StepContext;
+use crate::run::StepContext;
 
 pub(super) fn introduction(context: &Context) -> String {
     let (repository, base) = (&context.repository.name, &context.base);

@@ -1,6 +1,7 @@
 //! The rules of a plan that its form cannot express and that need no project.
 
 use super::graph::Graph;
+use super::name::{NAME_RULE, is_name};
 use super::parameter::{BRANCH_RULE, is_base};
 use super::roles::BUILT_IN_ROLES;
 use super::shape::{MAX_SHOWN_CHARS, did_you_mean, escape, join_or};
@@ -18,7 +19,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 const NAME_TEXT_RULE: &str = "use one line of printable text";
-pub(super) const NAME_RULE: &str = "use 1 to 40 lower-case letters, digits and dashes, beginning with a letter";
+
 const COST_RULE: &str = "use 0.01 to 1000 dollars";
 
 pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
@@ -323,10 +324,4 @@ impl Check<'_> {
 
 fn unknown_step<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> String {
     did_you_mean(format!("there is no step `{}`", truncate(name, MAX_SHOWN_CHARS)), name, words)
-}
-
-pub(crate) fn is_name(name: &str) -> bool {
-    name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name.len() <= 40
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }

@@ -1,6 +1,6 @@
 //! Parameters of a plan: their types, their values, and the keys of the plan that take one as a value.
 
-use super::check::is_name;
+use super::name::{NAME_RULE, is_name};
 use super::shape::{escape, join_or};
 use super::{MAX_PARAMETER_BYTES, Plan, PlanFault};
 use crate::code::coded_enum;
@@ -186,7 +186,7 @@ pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
     for (name, parameter) in &plan.parameters {
         let pointer = format!("/parameters/{}", escape(name));
         if !is_name(&name.replace('_', "-")) {
-            faults.push(PlanFault::new(&pointer, super::check::NAME_RULE));
+            faults.push(PlanFault::new(&pointer, NAME_RULE));
         }
         // Commands get both as `PULLYARD_PARAM_DUE_DATE`.
         let is_same = |other: &String| other < name && other.replace('-', "_") == name.replace('-', "_");
@@ -209,7 +209,7 @@ pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {
         };
         faults.push(PlanFault::new(format!("/{key}/param"), fault));
     }
-    faults.extend(crate::template::check_starts(plan));
+    faults.extend(super::starts::check_starts(plan));
     faults
 }
 

@@ -1,9 +1,8 @@
 //! The rules of a plan that depend on its project, and the settings of a step's job.
 
-use super::{Plan, PlanFault, PlanStep, StepBranch, StepChanges, StepKeys, parse_wall};
+use super::{Plan, PlanFault, PlanStep, SpawnRequest, StepBranch, StepChanges, StepKeys, parse_wall};
 use crate::budget::format_usd;
 use crate::project::{Repository, Settings};
-use crate::run::SpawnRequest;
 
 fn secs(limit: &Option<String>) -> Option<u64> {
     limit.as_deref().and_then(parse_wall).map(|limit| limit.as_secs())

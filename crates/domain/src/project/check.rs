@@ -1,11 +1,11 @@
 //! Refuses settings of agents, commands and commits that could not work.
 
 use super::Settings;
+use super::endpoint::Endpoint;
 use crate::agent::{ChoiceLevel, choices, is_valid_model_name, model_name_rule};
 use crate::checks::{MAX_LIMIT_SECS, MAX_OUTPUT_KIB};
 use crate::commits::{CommitSettings, MAX_CHARS};
 use crate::egress::AllowList;
-use crate::notice::Endpoint;
 use crate::setting_fault::{SettingFault, fault};
 
 pub(super) fn validate_agent(settings: &Settings) -> Result<(), SettingFault> {

@@ -2,6 +2,7 @@
 //! Text, names and paths of reviewers are fenced. The part has a size limit and states how much it omits.
 
 use super::untrusted::{fence, remove_hidden, to_single_line, truncate_with_count};
+use crate::report::review_output::Side;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -61,14 +62,6 @@ pub struct FrozenComment {
     pub text: String,
     pub edited: bool,
     pub url: String,
-}
-
-/// A version of a changed file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Side {
-    Left,
-    Right,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

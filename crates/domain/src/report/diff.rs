@@ -1,6 +1,6 @@
 //! Parses git patches into files and numbered lines.
 
-use crate::prompt::review::Side;
+use crate::report::review_output::Side;
 use std::collections::BTreeMap;
 
 /// A part of a patch, in the patch's order.

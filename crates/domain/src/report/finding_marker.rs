@@ -2,7 +2,7 @@
 
 use super::review_output::{Finding, Severity};
 use crate::id::JobId;
-use crate::prompt::review::Side;
+use crate::report::review_output::Side;
 use sha2::{Digest, Sha256};
 use std::fmt;
 

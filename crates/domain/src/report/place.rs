@@ -1,14 +1,14 @@
 //! Decides for each finding of a review where it is posted.
 
 use super::diff::{Diff, Hunk, split_line};
+use super::finding::{SuggestionForm, render_finding};
 use super::finding_marker::{FindingMarker, Fingerprint};
-use super::render::{self, SuggestionForm};
 use super::review_output::{Finding, Severity};
 use crate::forge::ForgeKind;
-use crate::forge::marker::Marker;
 use crate::id::JobId;
-use crate::prompt::review::Side;
 use crate::prompt::untrusted::{HIDDEN_PLACEHOLDER, remove_hidden};
+use crate::published::marker::Marker;
+use crate::report::review_output::Side;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
@@ -101,7 +101,7 @@ fn place_alone(finding: &Finding, diff: &Diff<'_>, rules: &PlaceRules<'_>) -> Pl
         side: finding.side,
         start_line: finding.start_line.filter(|_| is_whole_range_shown),
         line,
-        body: marker.append_to(rules.forge, &render::render_finding(finding, None, suggestion)),
+        body: marker.append_to(rules.forge, &render_finding(finding, None, suggestion)),
         fingerprint,
     })
 }

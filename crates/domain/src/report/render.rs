@@ -1,13 +1,14 @@
 //! Renders a review: its text, the comment of a finding, and the replies in threads.
 
+use super::finding::{SuggestionForm, render_finding};
 use super::markdown::{defuse, defuse_line};
 use super::place::{DropReason, Place};
-use super::review_output::{Finding, MAX_TITLE_CHARS, ReviewOutput, ThreadState};
+use super::review_output::{Finding, ReviewOutput, ThreadState};
 use crate::forge::ForgeKind;
-use crate::forge::marker::Marker;
 use crate::id::JobId;
 use crate::output::EarlierFinding;
-use crate::prompt::untrusted::{fence, fence_lines, remove_hidden, to_code_span};
+use crate::prompt::untrusted::to_code_span;
+use crate::published::marker::Marker;
 use crate::published::short_commit;
 use crate::text::format_count;
 use std::cmp::Reverse;
@@ -16,13 +17,6 @@ use std::fmt::Write;
 /// Reserved for the sentences about omitted findings, and the marker. Units: characters.
 const END_RESERVE: usize = 600;
 const MAX_PATH_CHARS: usize = 300;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SuggestionForm {
-    /// A block that the forge can apply.
-    Block,
-    Code,
-}
 
 /// The text of a review, above its comments on lines.
 #[derive(Clone, Copy, Debug)]
@@ -77,29 +71,6 @@ pub fn render_thread_reply(verdict: ThreadState, commit: &str, text: &str) -> Op
         ThreadState::Withdrawn => "Withdrawn.".to_owned(),
     };
     Some(format!("{lead}\n\n{}", defuse(text)).trim_end().to_owned())
-}
-
-/// `location` is Markdown; `None` in a comment at the finding's line.
-pub(super) fn render_finding(finding: &Finding, location: Option<&str>, form: SuggestionForm) -> String {
-    let (severity, category) = (finding.severity.as_str(), finding.category.as_str());
-    let location = location.map(|location| format!(" {location}")).unwrap_or_default();
-    let title = defuse_line(&finding.title, MAX_TITLE_CHARS);
-    let mut text = format!("**{severity}, {category}:**{location} {title}\n\n{}\n", defuse(&finding.body));
-    match (&finding.suggestion, form) {
-        (None, _) => {}
-        (Some(code), SuggestionForm::Block) => {
-            // An empty block deletes the lines; an empty line would replace them.
-            let lines = if code.is_empty() || code.ends_with('\n') { code.clone() } else { format!("{code}\n") };
-            let _ = write!(text, "\n{}", fence_lines("suggestion", &lines));
-        }
-        (Some(code), SuggestionForm::Code) if code.trim().is_empty() => {
-            text.push_str("\nSuggested: delete the lines.\n")
-        }
-        (Some(code), SuggestionForm::Code) => {
-            let _ = write!(text, "\nSuggested instead:\n\n{}", fence(remove_hidden(code).trim_matches('\n')));
-        }
-    }
-    text
 }
 
 fn render_earlier(finding: &EarlierFinding) -> String {

@@ -2,7 +2,6 @@
 
 use crate::code::coded_enum;
 use crate::output::OutputFault;
-use crate::prompt::review::Side;
 use serde::{Deserialize, Serialize};
 
 pub const MAX_FINDINGS: usize = 50;
@@ -26,6 +25,14 @@ pub struct ReviewOutput {
     /// One entry for each of our threads. A thread without an entry is open.
     #[serde(default)]
     pub threads: Vec<ThreadVerdict>,
+}
+
+/// A version of a changed file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    Left,
+    Right,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -1,37 +1,14 @@
 //! A step's job as its run reads it, and the change of the step when the job has ended.
 
+use super::facts::{JobEnd, RunFacts, StepEnd, StepJob, StepJobPlan};
 use super::rules::Rules;
-use super::{Run, RunFacts, SpawnRequest, StepJobPlan, StepReason, StepState, WorkLeft};
+use super::{Run, StepReason, StepState, WorkLeft};
 use crate::explanation::is_allowed_without_change;
 use crate::failure::{Failure, FailureClass};
 use crate::job::{DesiredState, Job, JobStatus, Placement};
 use crate::output::Answer;
 use crate::project::OfflinePolicy;
 use crate::time::Timestamp;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StepJob {
-    Open { is_cancelled: bool },
-    Ended(StepEnd),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StepEnd {
-    pub end: JobEnd,
-    pub spent_usd_micros: u64,
-    /// From the agent's output.
-    pub outcome: Option<String>,
-    pub spawn: Vec<SpawnRequest>,
-    /// Why the project does not allow these steps.
-    pub spawn_fault: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobEnd {
-    Completed,
-    Failed(FailureClass),
-    Cancelled,
-}
 
 impl StepEnd {
     /// Without cost and output.

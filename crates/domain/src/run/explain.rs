@@ -1,6 +1,6 @@
 //! The state of a run or a step in one sentence, with the user's next step.
 
-use super::next_move::RunFacts;
+use super::facts::RunFacts;
 use super::{Run, RunFailure, RunState, RunStep, RunWant, StepReason, StepState};
 use crate::budget::format_usd;
 use crate::code::vocabulary;

@@ -1,10 +1,10 @@
 //! The data that a run freezes when it is submitted, and the context of its steps.
 
 use super::rules::Rules;
+use super::step_context::{MAX_RESULTS_CHARS, NeedResult, PatchSource, StepContext};
 use super::{Run, RunStep, SpawnedStep, StepState};
 use crate::plan::{Plan, PlanStep, PullRequestForm};
 use crate::project::Repository;
-use crate::prompt::step::{MAX_RESULTS_CHARS, NeedResult, PatchSource, StepContext};
 use crate::prompt::untrusted::{remove_hidden, truncate_with_count};
 use crate::text::truncate;
 use serde::{Deserialize, Serialize};

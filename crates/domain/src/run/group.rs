@@ -4,9 +4,6 @@
 //! lists it, so no limit is exceeded. A run that ends removes itself from the list; if an older program ended it, the
 //! next run removes it.
 
-use super::explain::StepWait;
-use super::next_move::{Move, RunFacts};
-use super::wait::to_fact;
 use super::{Run, RunState, WorkLeft};
 use crate::id::{ProjectId, RunId};
 use crate::plan::{Concurrency, Plan};
@@ -34,8 +31,8 @@ pub struct Group {
 /// A group as the table has it, and without the listed runs that have ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupFacts {
-    stored: Group,
-    live: Group,
+    pub(super) stored: Group,
+    pub(super) live: Group,
 }
 
 impl Concurrency {
@@ -56,12 +53,12 @@ impl Group {
         (next.waiting.len() <= MAX_WAITING_RUNS).then_some(next)
     }
 
-    fn remove(&mut self, run: &RunId) {
+    pub(super) fn remove(&mut self, run: &RunId) {
         self.holders.remove(run);
         self.waiting.remove(run);
     }
 
-    fn in_order(&self) -> Vec<&RunId> {
+    pub(super) fn in_order(&self) -> Vec<&RunId> {
         let mut runs: Vec<_> = self.waiting.iter().map(|(run, order)| (order, run)).collect();
         runs.sort();
         runs.into_iter().map(|(_, run)| run).collect()
@@ -103,50 +100,6 @@ impl Run {
         let is_idle = self.open_jobs().next().is_none();
         let waits = self.state == RunState::Running && self.left == Some(WorkLeft::Group) && is_idle;
         self.group.as_deref().filter(|_| waits)
-    }
-
-    pub(super) fn group_wait(&self, facts: &RunFacts) -> Option<StepWait> {
-        if self.has_place() {
-            return None;
-        }
-        let (group, rule) = (&facts.group.as_ref()?.live, facts.plan.concurrency.as_ref()?);
-        let (n, limit) = (group.holders.len(), rule.limit());
-        let ahead = group.in_order().into_iter().take_while(|run| **run != self.id).count();
-        let is_busy = n + ahead >= limit;
-        let (n, limit, ahead) = (to_fact(n), to_fact(limit), to_fact(ahead));
-        let first = group.holders.iter().chain(group.in_order()).next().unwrap_or(&self.id).clone();
-        is_busy.then(|| StepWait::GroupBusy { n, limit, group: rule.group.clone(), ahead, first })
-    }
-}
-
-impl Move {
-    /// Takes a place in the group, or waits for one in the order of its age.
-    pub(super) fn take_place(&mut self, facts: &RunFacts) {
-        let Some(of_run) = facts.group.as_ref().filter(|_| !self.run.has_place()) else { return };
-        let mut group = of_run.live.clone();
-        group.holders.remove(&self.run.id);
-        if facts.block.is_none() && self.run.group_wait(facts).is_none() {
-            self.run.placed = Some(self.run.since);
-            group.waiting.remove(&self.run.id);
-            group.holders.insert(self.run.id.clone());
-        } else if !group.waiting.contains_key(&self.run.id) {
-            // It was resumed. No limit applies to resumes, each of which is a user's.
-            let order = facts.plan.priority.unwrap_or_default().order(self.run.since);
-            group.waiting.insert(self.run.id.clone(), order);
-        }
-        self.change_group(group, facts);
-    }
-
-    pub(super) fn leave_group(&mut self, facts: &RunFacts) {
-        let Some(of_run) = &facts.group else { return };
-        let mut group = of_run.live.clone();
-        group.remove(&self.run.id);
-        self.change_group(group, facts);
-    }
-
-    fn change_group(&mut self, group: Group, facts: &RunFacts) {
-        let is_changed = facts.group.as_ref().is_some_and(|facts| facts.stored != group);
-        self.group = is_changed.then_some(Group { changed: facts.now, ..group });
     }
 }
 

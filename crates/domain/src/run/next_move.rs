@@ -1,64 +1,17 @@
 //! The next write of a run.
 
-use super::end::{JobEnd, StepEnd, StepJob};
 use super::explain::StepWait;
-use super::group::{Group, GroupFacts};
+use super::facts::{JobEnd, Move, RunFacts, StepEnd, StepJob, StepJobPlan};
 use super::rules::{Rules, Start};
 use super::{Run, RunFailure, RunState, RunWant, StepReason, StepState, WorkLeft};
 use crate::due::{self, Due};
 use crate::failure::FailureClass;
 use crate::id::JobId;
-use crate::plan::Plan;
 use crate::time::Timestamp;
-use std::collections::BTreeMap;
 
 /// A transaction has a limit of items.
 const MAX_NOTED_JOBS: usize = 16;
 const MAX_NEW_JOBS: usize = 8;
-
-#[derive(Clone, Debug)]
-pub struct RunFacts<'a> {
-    pub plan: &'a Plan,
-    /// The jobs of all open steps. A job that is not listed is lost, and its step fails.
-    pub jobs: BTreeMap<JobId, StepJob>,
-    pub block: Option<ReleaseBlock>,
-    /// `Some` for a plan with `concurrency`.
-    pub group: Option<GroupFacts>,
-    /// Jobs that fit into the day's budget.
-    pub room: usize,
-    pub now: Timestamp,
-}
-
-/// Why the project may start no job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ReleaseBlock {
-    Held,
-    Budget,
-}
-
-/// Requests to jobs, then one transaction: store `run` and `group`, mark the jobs in `noted`, and create those in
-/// `created`.
-///
-/// The requests come first, because the stored run is no longer due for them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Move {
-    pub run: Run,
-    pub noted: Vec<JobId>,
-    pub created: Vec<StepJobPlan>,
-    /// The end of these jobs is requested. A repeat changes nothing.
-    pub cancelled: Vec<JobId>,
-    /// `Some` if it changes.
-    pub group: Option<Group>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StepJobPlan {
-    pub id: JobId,
-    pub step: String,
-    pub turn: u32,
-    /// The job of the step before this one.
-    pub previous: Option<JobId>,
-}
 
 /// Idempotent: a repeat after the write decides from the stored run. The ids of new jobs depend on the run alone.
 pub fn next_move(run: &Run, facts: &RunFacts) -> Option<Move> {

@@ -1,7 +1,7 @@
 //! Decides whether a step may start, and else names the first thing that it waits for.
 
 use super::explain::StepWait;
-use super::next_move::{ReleaseBlock, RunFacts};
+use super::facts::{ReleaseBlock, RunFacts};
 use super::rules::{Rules, Start};
 use super::{Run, StepState};
 use crate::budget::format_usd;

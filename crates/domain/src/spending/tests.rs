@@ -1,8 +1,9 @@
 use super::*;
+use crate::failure::Failure;
 use crate::fixtures::{
     active, crash_failure, fence, finish, job_id, key, linked_pull_request, project_id, ready_job, time_at,
 };
-use crate::job::{RevisedPullRequest, TransitionRefusal};
+use crate::job::{AgentWrites, End, Job, JobStatus, RevisedPullRequest, TransitionRefusal};
 use std::time::Duration;
 
 const DOLLAR: u64 = 1_000_000;

@@ -9,6 +9,7 @@ use crate::job::{ContainerStop, DesiredState, Dispatch, End, JobPolicy, START_TI
 use crate::runner::Presence;
 use crate::spending::{JobCharge, SpentOn};
 use crate::text::{Cause, Span};
+use crate::time::back_off;
 
 #[track_caller]
 fn check(job: &Job, due: Timestamp, expected: JobStep) {

@@ -3,17 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::prelude::*;
-use pullyard_domain::{
-    forge::{ForgeKind, marker::Marker},
-    id::JobId,
-    prompt::review::Side as FindingSide,
-    report::{
-        diff::Diff,
-        finding_marker::{FindingMarker, Fingerprint},
-        place::{InlineComment, Place, PlaceRules, place},
-        review_output::{Category, Finding, Severity},
-    },
-};
+use pullyard_domain::forge::ForgeKind;
+use pullyard_domain::id::JobId;
+use pullyard_domain::published::marker::Marker;
+use pullyard_domain::report::diff::Diff;
+use pullyard_domain::report::finding_marker::{FindingMarker, Fingerprint};
+use pullyard_domain::report::place::{InlineComment, Place, PlaceRules, place};
+use pullyard_domain::report::review_output::{Category, Finding, Severity, Side as FindingSide};
 use pullyard_forge::{Bitbucket, Error, Lines, NewLineComment, NewReview, ReviewComment, ReviewPosts, Side, Verdict};
 use pullyard_local_forge::{AccountKind, Role, User};
 

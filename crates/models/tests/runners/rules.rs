@@ -14,9 +14,9 @@ use pullyard_domain::job::{
 };
 use pullyard_domain::outcome::{ticket_after_job, update_waiting_badge};
 use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Settings};
-use pullyard_domain::runner::sweep::{self, LossReason, TokenState, is_slot_of_job};
 use pullyard_domain::runner::{Heartbeat, Presence, Runner, Slot};
 use pullyard_domain::select::{ClassRequirements, is_claimable};
+use pullyard_domain::sweep::runners::{self, LossReason, TokenState, is_slot_of_job};
 use pullyard_domain::sweep::{
     ClassFacts, JobStep, WaitingStep, Watch, next_step, step_after_runner_loss, unclaimed_failure,
 };
@@ -333,15 +333,15 @@ impl Rules {
         if let Some(known) = self.decision_cache.get(&(runner, then)) {
             return *known;
         }
-        let judged = match sweep::next_step(self.runners.get(runner), TokenState::Valid, false, self.sweeper_time(then))
-        {
-            sweep::RunnerStep::MarkOffline(offline) => RunnerDecision::TakeOffline(self.runners.number(*offline)),
-            sweep::RunnerStep::EndJobs(loss, jobs) => {
-                let loss = if loss == LossReason::Silent { LossKind::Silent } else { LossKind::NoProcess };
-                RunnerDecision::Lose(loss, [0, 1].map(|job| jobs.iter().any(|(held, _)| *held == self.id(job))))
-            }
-            _ => RunnerDecision::Nothing,
-        };
+        let judged =
+            match runners::next_step(self.runners.get(runner), TokenState::Valid, false, self.sweeper_time(then)) {
+                runners::RunnerStep::MarkOffline(offline) => RunnerDecision::TakeOffline(self.runners.number(*offline)),
+                runners::RunnerStep::EndJobs(loss, jobs) => {
+                    let loss = if loss == LossReason::Silent { LossKind::Silent } else { LossKind::NoProcess };
+                    RunnerDecision::Lose(loss, [0, 1].map(|job| jobs.iter().any(|(held, _)| *held == self.id(job))))
+                }
+                _ => RunnerDecision::Nothing,
+            };
         self.decision_cache.insert((runner, then), judged);
         judged
     }

@@ -5,7 +5,7 @@ use super::{ApiClient, Error, RetryPolicy};
 use crate::ticket::Ticket;
 use crate::tracker::{ChosenTracker, CreateTracker, CreatedTracker, DeletedTracker, ToolList, Tracker, Trackers};
 use pullyard_domain::id::{IntegrationId, ProjectId, TicketKey};
-use pullyard_domain::tracker::ToolChoice;
+use pullyard_domain::project::ToolChoice;
 use reqwest::Method;
 use serde_json::json;
 

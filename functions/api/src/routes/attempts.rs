@@ -9,7 +9,7 @@ use pullyard_domain::job::{self as domain, AgentReport, End, JobResult, JobStatu
 use pullyard_domain::project::Resume as Policy;
 use pullyard_domain::prompt::LinkOptions;
 use pullyard_domain::prompt::review::ReviewContext;
-use pullyard_domain::prompt::step::{NeedResult, PatchSource, StepContext};
+use pullyard_domain::run::{NeedResult, PatchSource, StepContext};
 use pullyard_entry::{BootstrapCaller, LeaseCaller, strict};
 use pullyard_protocol::attempt::{
     self as wire, Agent, AssignedRepository, AssignedTicket, Assignment, CheckpointAnswer, Credentials, EventsAnswer,

@@ -6,7 +6,7 @@ use crate::routes::prelude::*;
 use pullyard_control::{AddedTracker, ChosenTool, NewTracker, TrackerView};
 use pullyard_domain::access::Object;
 use pullyard_domain::id::{IntegrationId, TicketKey};
-use pullyard_domain::tracker::ToolChoice;
+use pullyard_domain::project::ToolChoice;
 use pullyard_entry::openapi::CreatedResponse;
 use pullyard_entry::resolve_ticket_key;
 use pullyard_protocol::ticket::Ticket;

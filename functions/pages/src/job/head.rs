@@ -14,8 +14,8 @@ use pullyard_domain::explanation;
 use pullyard_domain::failure::{Failure, FailureClass};
 use pullyard_domain::id::{JobId, RunId};
 use pullyard_domain::job::{AttemptRecord, DesiredState, Job, JobStatus, Placement};
+use pullyard_domain::project::labels::join_labels;
 use pullyard_domain::pull_request::PullRequestState;
-use pullyard_domain::select::join_labels;
 use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use crate::verdict::accepted_job;
 use pullyard_control::Answer;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobKind, Priority};
-use pullyard_domain::select::parse_labels;
+use pullyard_domain::project::labels::parse_labels;
 use pullyard_protocol::job::CreateJob;
 
 #[derive(Template)]

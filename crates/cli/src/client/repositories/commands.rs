@@ -6,7 +6,7 @@ use pullyard_domain::agent::ChoiceLevel;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::nearest::find_nearest;
-use pullyard_domain::select::{FORGE_TOKEN_LABEL, parse_labels};
+use pullyard_domain::project::labels::{FORGE_TOKEN_LABEL, parse_labels};
 use pullyard_protocol::project::{AddRepository, Repository};
 
 /// Setup and check commands of a repository, which replace the project's.

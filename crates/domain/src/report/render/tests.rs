@@ -1,7 +1,6 @@
 use super::*;
 use crate::fixtures::job_id;
-use crate::prompt::review::Side;
-use crate::report::review_output::{Category, MAX_BODY_CHARS, MAX_FINDINGS, MAX_SUMMARY_CHARS, Severity};
+use crate::report::review_output::{Category, MAX_BODY_CHARS, MAX_FINDINGS, MAX_SUMMARY_CHARS, Severity, Side};
 
 fn finding(title: &str, body: &str, severity: Severity) -> Finding {
     Finding {

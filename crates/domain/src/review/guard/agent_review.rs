@@ -1,25 +1,13 @@
 //! The guards of a request for a review by an agent, in the published order. A refused request does not wait.
 
 use super::{
-    ReviewFacts, ReviewGuard, author_not_permitted, budget_exhausted, duplicate_review, job_active, label_of,
-    own_review, project_held, pull_request_closed, repeat, repository_not_integrated, ticket_inactive, ticket_limit,
-    unknown_project,
+    AgentReviewFacts, ReviewFacts, ReviewGuard, author_not_permitted, budget_exhausted, duplicate_review, job_active,
+    label_of, own_review, project_held, pull_request_closed, repeat, repository_not_integrated, ticket_inactive,
+    ticket_limit, unknown_project,
 };
 use crate::decision::Reason;
-use crate::id::JobId;
 use crate::published::short_commit;
 use crate::review::RequestedAction;
-use serde::{Deserialize, Serialize};
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AgentReviewFacts {
-    pub from_fork: bool,
-    pub head: String,
-    /// The job that reviews the pull request now.
-    pub active_job: Option<JobId>,
-    /// The last completed review: its job and its commit.
-    pub last: Option<(JobId, String)>,
-}
 
 pub const AGENT_REVIEW_GUARDS: [(&str, ReviewGuard); 15] = [
     ("repeat", repeat),

@@ -1,6 +1,7 @@
 use super::*;
 use crate::budget::{Budget, DailyUsage, Day};
 use crate::fixtures::{job_id, key, linked_pull_request, project_id, repository, spent_fact, time_at};
+use crate::pull_request::LastRevision;
 use crate::review::Author;
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::fixtures::{project_id, time_at};
-use crate::run::{Answer, ReleaseBlock, next_move};
+use crate::run::{Answer, ReleaseBlock, RunFacts, StepWait, next_move};
 use serde_json::{Value, json};
 
 /// Runs of one group, whose moves are applied one after the other.

@@ -83,7 +83,7 @@ pub(crate) fn restore_replies_file(tree: &Path, text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullyard_domain::forge::marker::Marker;
+    use pullyard_domain::published::marker::Marker;
 
     #[test]
     fn replies_are_parsed_by_comment_and_hidden_text_is_removed() {

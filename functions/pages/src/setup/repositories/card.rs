@@ -12,7 +12,7 @@ use pullyard_domain::hook::poll_progress::describe_poll_interval;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::Repository;
-use pullyard_domain::select::join_labels;
+use pullyard_domain::project::labels::join_labels;
 use std::collections::BTreeSet;
 
 pub(super) fn agent_choices() -> Vec<(&'static str, &'static str)> {

@@ -12,7 +12,7 @@ use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::project::Repository;
-use pullyard_domain::select::{FORGE_TOKEN_LABEL, join_labels, parse_labels};
+use pullyard_domain::project::labels::{FORGE_TOKEN_LABEL, join_labels, parse_labels};
 use std::collections::BTreeSet;
 
 #[derive(Deserialize)]

@@ -9,16 +9,15 @@ use crate::job::deliver::change::renew_old_access;
 use crate::job::prepare::Preparation;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::forge::marker::Marker;
 use pullyard_domain::id::JobId;
 use pullyard_domain::output::{EarlierFinding, FindingPlace, PostedReview};
-use pullyard_domain::prompt::review as prompt;
+use pullyard_domain::published::marker::Marker;
 use pullyard_domain::published::short_commit;
 use pullyard_domain::report::diff::Diff;
 use pullyard_domain::report::finding_marker::Fingerprint;
 use pullyard_domain::report::place::{InlineComment, Place, PlaceRules, place};
 use pullyard_domain::report::render::ReviewText;
-use pullyard_domain::report::review_output::{ReviewOutput, ThreadState};
+use pullyard_domain::report::review_output::{ReviewOutput, Side as FindingSide, ThreadState};
 use pullyard_domain::text::Span;
 use pullyard_forge::{Error, Forge, NewLineComment, NewReview, ReviewComment, ReviewPosts, Side, Verdict};
 use std::collections::BTreeSet;
@@ -253,8 +252,8 @@ fn to_line_comment(comment: &InlineComment) -> NewLineComment {
     NewLineComment {
         path: comment.path.clone(),
         side: match comment.side {
-            prompt::Side::Left => Side::Left,
-            prompt::Side::Right => Side::Right,
+            FindingSide::Left => Side::Left,
+            FindingSide::Right => Side::Right,
         },
         start_line: comment.start_line.map(u64::from),
         line: comment.line.into(),

@@ -1,6 +1,6 @@
 //! Endpoints: their settings, and how messages reach them.
 
-use super::NoticeEvent;
+use super::notice_event::NoticeEvent;
 use crate::code::coded_enum;
 use crate::id::{EndpointId, NoticeId, ProjectId};
 use crate::setting_fault::{SettingFault, fault};
@@ -161,13 +161,13 @@ impl EndpointState {
     }
 
     /// The present window. One with held notices lasts until the first try of its digest.
-    pub(super) fn window(&self, now: Timestamp) -> Window {
+    pub(crate) fn window(&self, now: Timestamp) -> Window {
         let open = self.window.clone().filter(|window| !window.held.is_empty() || now < window.end());
         open.unwrap_or(Window { from: now, single: 0, held: BTreeMap::new() })
     }
 
     /// Whether the digest has the notices of the open window.
-    pub(super) fn is_window_of(&self, digest: &NoticeId) -> bool {
+    pub(crate) fn is_window_of(&self, digest: &NoticeId) -> bool {
         let held = self.window.as_ref().filter(|window| !window.held.is_empty());
         held.is_some_and(|window| self.digest_id(window) == *digest)
     }
@@ -185,7 +185,7 @@ impl EndpointState {
 }
 
 impl Window {
-    pub(super) fn end(&self) -> Timestamp {
+    pub(crate) fn end(&self) -> Timestamp {
         self.from.plus(WINDOW)
     }
 }

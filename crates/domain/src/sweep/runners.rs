@@ -2,10 +2,10 @@
 //! A silent runner is first stored as Offline, over the heartbeat that was read. Its jobs end afterwards, each over the
 //! epoch of that write, so that a heartbeat between the two writes preserves them.
 
-use super::{Presence, Runner, Slot};
 use crate::failure::Failure;
 use crate::id::JobId;
 use crate::job::{FINISH_GRACE, Job};
+use crate::runner::{Presence, Runner, Slot};
 use crate::time::Timestamp;
 use std::time::Duration;
 

@@ -1,0 +1,12 @@
+//! Entries of tickets into the trigger status.
+
+use crate::id::EventId;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// An entry of a ticket into the trigger status. It identifies the job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub at: Timestamp,
+    pub event: EventId,
+}
