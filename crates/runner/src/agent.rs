@@ -26,18 +26,21 @@ mod model_route;
 mod prices;
 mod prompt_escape;
 mod reported_usage;
-pub(crate) mod restart;
+mod restart;
+mod restart_pauses;
 mod run;
 mod run_state;
 pub(crate) mod session;
 mod usage_reporter;
+mod variant_name;
 
 use agent_event::{Tokens, UsageTotal};
 pub(crate) use choice::{AgentChoice, choose_agent};
 pub use detect::list_local_agents;
+pub use drivers::agent_variables;
 use environment::Environment;
-pub use environment::agent_variables;
-pub use restart::RestartPauses;
+pub use restart_pauses::RestartPauses;
+pub(crate) use restart_pauses::parse_pauses;
 
 use crate::Isolation;
 use crate::RunJob;
@@ -163,7 +166,7 @@ pub(crate) async fn run(run: &Run<'_>, choice: &AgentChoice, environment: &Envir
             Verdict::Stopped(stop) => return Err(stop),
             Verdict::Failed(failure) => return Err(failure.into()),
             Verdict::Retry(transient) => {
-                restart::wait_before_restart(transient, run).await?;
+                restart::wait_before_restart(transient, run.attempt, &run.options.agent_waits).await?;
                 session = end.record.session.or(session);
                 resume_prompt = CONTINUE_PROMPT;
             }
@@ -366,12 +369,6 @@ fn agent_environment(run: &Run<'_>, environment: &Environment<'_>) -> Vec<(&'sta
         variables.push(("PULLYARD_SESSION", session.into()));
     }
     variables
-}
-
-/// The name of an enum's variant on the wire.
-pub(crate) fn variant_name(variant: impl serde::Serialize) -> String {
-    let name = serde_json::to_value(variant).ok();
-    name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn now() -> Timestamp {

@@ -9,9 +9,9 @@ pub(super) use claude_code::test_reader as claude_code_reader;
 pub(super) use codex::test_reader as codex_reader;
 
 use super::adapter::Adapter;
-use super::environment::Environment;
+use super::environment::{CERTIFICATES, Environment, PRICES, RETRIES};
 use crate::Isolation;
-use pullyard_domain::agent::AgentSpec;
+use pullyard_domain::agent::{AgentSpec, ModelKey, Provider};
 use std::path::{Path, PathBuf};
 
 /// The facts in which agents with a program differ for the runner.
@@ -74,6 +74,14 @@ impl Driver {
     pub(crate) fn has_key(&self, environment: &Environment<'_>) -> bool {
         self.key_variables().any(|key| environment.get(key).is_some())
     }
+}
+
+/// The variables that drivers of agents read. A program that starts `run-job` passes them to `run-job` only.
+pub fn agent_variables() -> impl Iterator<Item = &'static str> {
+    let programs = DRIVERS.into_iter().map(|driver| driver.program.variable);
+    let keys = ModelKey::ALL.into_iter().map(|key| key.spec().variable);
+    let urls = Provider::ALL.into_iter().map(|provider| provider.spec().url_variable);
+    programs.chain(keys).chain(urls).chain([PRICES, RETRIES, CERTIFICATES])
 }
 
 #[cfg(test)]
