@@ -5,10 +5,12 @@ pub(crate) mod checks;
 mod deliver;
 mod ending;
 mod phases;
-pub(crate) mod prepare;
+mod preparation;
+mod prepare;
 pub(crate) mod project_command;
 pub(crate) mod setup;
-pub(crate) mod work;
+mod work;
+pub(crate) mod work_result;
 
 use crate::agent::attempt_usage::AttemptUsage;
 use crate::api::calls::Calls;

@@ -1,12 +1,12 @@
 //! Creates a checkpoint when an attempt yields or breaks off, after its agent and all processes ended.
 
 use super::archive::{self, MAX_UNPACKED_BYTES};
-use super::finished::FinishedWork;
-use super::state::{CarriedCheckpoint, CheckpointFacts};
-use super::{
-    ARTIFACT_NAME, CheckpointMetadata, FINISHED_FILE, FORMAT, METADATA_FILE, OUTPUT_COPY, PATCH_FILE, REPLIES_FILE,
-    SESSION_FOLDER, transcript, writes_output,
+use super::content::{
+    ARTIFACT_NAME, CheckpointMetadata, FINISHED_FILE, FORMAT, FinishedWork, METADATA_FILE, OUTPUT_COPY, PATCH_FILE,
+    REPLIES_FILE, SESSION_FOLDER,
 };
+use super::state::{CarriedCheckpoint, CheckpointFacts};
+use super::{transcript, writes_output};
 use crate::agent::session::AgentSession;
 use crate::artifacts::checkpoint_lost_message;
 use crate::git::commit;

@@ -2,8 +2,8 @@
 //! A checkpoint has finished work if its attempt created the commit and could not publish it. This attempt creates the
 //! commit again, with the trailer of its job, unless the forge has it already.
 
-use super::restore::AvailableCheckpoint;
-use super::{CheckpointMetadata, PATCH_FILE, REPLIES_FILE};
+use super::available::AvailableCheckpoint;
+use super::content::{CheckpointMetadata, FinishedWork, PATCH_FILE, REPLIES_FILE};
 use crate::git::patch::Lines;
 use crate::git::protected;
 use crate::git::target::{Target, find_job_commit};
@@ -13,35 +13,12 @@ use crate::git::{Git, GitCall, GitError, commit};
 use crate::hash::sha256_hex;
 use crate::job::attempt::Attempt;
 use crate::job::checks::CheckResults;
-use crate::job::work::WorkResult;
+use crate::job::work_result::WorkResult;
 use crate::publish::replies::{self, AgentReplies};
 use crate::publish::secret_scan;
 use crate::stop::Stop;
 use pullyard_domain::agent::AgentSpec;
-use pullyard_domain::checks::CheckRun;
-use pullyard_domain::output::JobOutput;
-use pullyard_domain::published::work_notes::WorkNotes;
-use serde::{Deserialize, Serialize};
 use std::fs;
-
-/// The data that the publication of a commit needs besides its content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct FinishedWork {
-    /// Tree of the commit.
-    pub(crate) tree: String,
-    /// Number of inputs that the agent had read.
-    pub(crate) read: u32,
-    #[serde(default)]
-    pub(crate) checks: Vec<CheckRun>,
-    /// The agent's last message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) summary: Option<String>,
-    #[serde(default)]
-    pub(crate) notes: WorkNotes,
-    /// The validated output of a step that reports. Stored, because a check of the project may change the file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) output: Option<JobOutput>,
-}
 
 /// Whether the work is current: the prompt is unchanged, and the agent had read the newest message.
 pub(super) fn is_current(attempt: &Attempt<'_>, metadata: &CheckpointMetadata, work: &FinishedWork) -> bool {

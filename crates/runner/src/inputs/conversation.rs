@@ -4,7 +4,8 @@
 use crate::agent::SessionResume;
 use crate::api::ids;
 use crate::checkpoint;
-use crate::checkpoint::restore::{RestoredSession, RestoredWork};
+use crate::checkpoint::restore::RestoredWork;
+use crate::checkpoint::state::RestoredSession;
 use crate::git::workspace::Workspace;
 use crate::inputs::messages::quote;
 use crate::inputs::orders::Order;

@@ -5,7 +5,7 @@ use crate::api::ids;
 use crate::api::outbox::{Outbox, PendingFinish};
 use crate::inputs::orders::Order;
 use crate::job::attempt::{Attempt, LAST_EVENTS_TIMEOUT};
-use crate::job::phases::Delivered;
+use crate::job::deliver::Delivered;
 use crate::stop::Stop;
 use crate::{Error, Exit, RunJob};
 use pullyard_domain::failure::Failure;

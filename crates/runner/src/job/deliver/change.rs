@@ -5,20 +5,20 @@ mod report;
 
 pub(in crate::job) use publish::{preserve_finished_work, renew_access, renew_old_access};
 
-use super::check_grant;
 use super::review::{Report, adopt_posted};
 use super::step::{add_inputs, finished_output, reporting_step, store_patches};
+use super::{Delivered, check_grant};
 use crate::api::forge_wait::ForgeWait;
 use crate::checkpoint::finished;
 use crate::git::{GitCall, conflicts};
 use crate::inputs::conversation::Conversation;
 use crate::inputs::orders::Order;
 use crate::job::attempt::Attempt;
-use crate::job::phases::Delivered;
-use crate::job::prepare::Preparation;
+use crate::job::preparation::Preparation;
 use crate::job::project_command::CommandRunner;
 use crate::job::setup;
-use crate::job::work::{self, WorkResult};
+use crate::job::work;
+use crate::job::work_result::WorkResult;
 use crate::process::sandbox::JobSandbox;
 use crate::publish::push::{PublishResult, PushedBy};
 use crate::stop::Stop;

@@ -11,7 +11,7 @@ use super::check_grant;
 use crate::api::forge_wait::ForgeWait;
 use crate::inputs::orders::Order;
 use crate::job::attempt::Attempt;
-use crate::job::prepare::Preparation;
+use crate::job::preparation::Preparation;
 use crate::output;
 use crate::stop::Stop;
 use crate::{Isolation, RunJob};

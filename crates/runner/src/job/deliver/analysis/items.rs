@@ -4,7 +4,7 @@ use crate::api::forge_wait::{ForgeFault, ForgeWait};
 use crate::git::target::{to_source_fault, unreachable};
 use crate::job::attempt::Attempt;
 use crate::job::deliver::change::renew_old_access;
-use crate::job::prepare::Preparation;
+use crate::job::preparation::Preparation;
 use crate::output::InputFile;
 use crate::stop::Stop;
 use pullyard_domain::analysis::{

@@ -3,7 +3,8 @@
 use super::items::{ReadItems, size_bytes};
 use crate::git::workspace::Workspace;
 use crate::job::attempt::Attempt;
-use crate::job::deliver::agent_output::{Loaded, MAX_REPAIRS};
+use crate::job::deliver::agent_output::Loaded;
+use crate::job::work::MAX_REPAIRS;
 use crate::output::{self, InputFile};
 use pullyard_domain::analysis::{
     AnalysisReport, ItemKind, ItemSummary, MAX_REPORT_BYTES, MAX_SUMMARY_BYTES, SummaryOutput,

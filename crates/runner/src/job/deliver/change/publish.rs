@@ -6,7 +6,7 @@ use crate::deadline::push_deadline;
 use crate::inputs::orders::Order;
 use crate::job::attempt::Attempt;
 use crate::job::deliver::check_grant;
-use crate::job::prepare::Preparation;
+use crate::job::preparation::Preparation;
 use crate::publish::push::{Change, PublishResult, Push, PushedBy};
 use crate::secrets::access::{self, ForgeAccess};
 use crate::stop::Stop;

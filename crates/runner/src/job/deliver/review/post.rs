@@ -6,7 +6,7 @@ use crate::git::target::{Target, get_revised_pull_request, to_source_fault, unre
 use crate::git::{GitCall, GitError};
 use crate::job::attempt::Attempt;
 use crate::job::deliver::change::renew_old_access;
-use crate::job::prepare::Preparation;
+use crate::job::preparation::Preparation;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::forge::marker::Marker;
