@@ -1,8 +1,6 @@
 //! Creates forge clients with a stored token or an App's token. `attempt::issue_credentials` mints tokens of attempts.
 
-mod tokens;
-
-pub use tokens::ForgeTokens;
+pub(crate) mod tokens;
 
 use crate::admin::names::check_integration_use;
 use crate::{Context, Error};

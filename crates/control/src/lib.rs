@@ -28,6 +28,8 @@ pub mod attempt {
 }
 mod admin;
 mod analyses;
+mod answer;
+mod caches;
 mod calls;
 mod clock;
 mod context;
@@ -39,6 +41,7 @@ mod facts;
 mod forge;
 mod hints;
 pub mod hooks;
+mod host_rest;
 mod jobs;
 mod notify;
 mod own_comment;
@@ -68,8 +71,7 @@ pub use admin::delete_project::{ProjectDeletion, delete_project};
 pub use admin::hold::{hold_project, load_budget, release_project};
 pub use admin::names::{list_secret_projects, set_integration_projects, set_secret_projects};
 pub use admin::projects::{
-    IfConnected, RepositorySettings, add_repository, connect_forge, create_project, load_readable_projects,
-    rename_project, set_settings,
+    IfConnected, RepositorySettings, add_repository, connect_forge, create_project, rename_project, set_settings,
 };
 pub use admin::readiness::{Snapshot, SweeperGauges, check_readiness, load_snapshot};
 pub use admin::record_unreadable::record_unreadable;
@@ -90,14 +92,16 @@ pub use admin::test_repository::{
 pub use admin::test_summary::TestSummary;
 pub use admin::tokens::{CreatedToken, create_token, list_tokens, revoke_token};
 pub use analyses::{list_analyses, load_analysis, load_report};
+pub use answer::Answer;
 pub use attempt::close_breaker::{close_breaker, list_open_breakers};
 pub use calls::{handle_call, handle_effect};
 pub use clock::{Clock, PauseFuture};
 pub use context::{Context, ContextParts};
+pub use corrupt::load_readable_projects;
 pub use counters::{Counter, Counters};
 pub use disk::Disk;
 pub use error::{Error, SecretFault};
-pub use forge::ForgeTokens;
+pub use forge::tokens::ForgeTokens;
 pub use jobs::answer_job::answer_job;
 pub use jobs::artifacts::{
     ArtifactUpload, artifact_url, list_artifacts, mark_artifact_stored, read_artifact, reserve_artifact,
@@ -153,7 +157,7 @@ pub use tickets::create_ticket::{NewTicket, create_ticket, load_created_key};
 pub use tickets::delete_ticket::delete_ticket;
 pub use tickets::edit_ticket::{TextChanges, TicketEdit, edit_ticket, text_version};
 pub use tickets::move_board_ticket::{TicketMove, move_board_ticket};
-pub use tickets::move_ticket::{Answer, move_ticket};
+pub use tickets::move_ticket::move_ticket;
 pub use tickets::order::load_column;
 pub use tickets::raise_limit::{LimitRaise, RaisedSubject, SpendingView, load_ticket_spending, raise_limit};
 pub use tickets::settle_ticket::settle_ticket;

@@ -6,8 +6,6 @@ mod rejected_deliveries;
 mod start_template;
 pub(crate) mod verify;
 
-pub use rejected_deliveries::RejectedDeliveries;
-
 use crate::admin::names::check_integration_use;
 use crate::counters::Counter;
 use crate::forge::{forge_client, timeout_error};
