@@ -10,12 +10,6 @@ use crate::s3::{Buckets, S3};
 use crate::secretsmanager::SecretsManager;
 use crate::sqs::{self, Sqs};
 
-pub const REGION: &str = "us-east-1";
-pub const ACCOUNT: &str = "000000000000";
-/// The credentials of clients of an open AWS, whose S3 checks signatures nevertheless.
-pub const ACCESS_KEY_ID: &str = "local";
-pub const SECRET_ACCESS_KEY: &str = "local";
-
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Without it, only tasks and objects are files, in the folder of the tasks.

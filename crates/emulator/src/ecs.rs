@@ -27,7 +27,7 @@ use axum::routing::{get, post};
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-pub use run::RunTaskOutcome;
+pub use tasks::RunTaskOutcome;
 
 use crate::Error;
 use crate::access::Access;
