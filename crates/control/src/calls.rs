@@ -4,7 +4,7 @@
 use crate::corrupt::{load_readable_tracker, skip_corrupt};
 use crate::host_rest::{load_forge_host, load_host_rest, tool_host};
 use crate::poll::tool_poll::repeat_look;
-use crate::sweep::postpone::{postpone, put_off_until};
+use crate::postpone::{postpone, put_off_until};
 use crate::tickets::settle_ticket::{put_off_late, settle_ticket, settle_without_calls};
 use crate::trackers::look::look_at_ticket;
 use crate::{Context, Error, advance_run, poll_repository, review, send_notice};

@@ -1,8 +1,6 @@
 //! Creates forge clients with a stored token or an App's token. `attempt::issue_credentials` mints tokens of attempts.
 
-pub(crate) mod tokens;
-
-use crate::admin::names::check_integration_use;
+use crate::names::check_integration_use;
 use crate::{Context, Error};
 use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::{Webhook, WebhookScope};

@@ -1,6 +1,5 @@
 //! Runs one attempt of a job, from its claim to its finish. `phases` has the phases in between.
 
-pub(crate) mod attempt;
 pub(crate) mod checks;
 mod deliver;
 mod ending;
@@ -18,6 +17,7 @@ use crate::api::outbox::Outbox;
 use crate::api::reporter::{AnswerHandlers, Reporter};
 use crate::api::start::claim;
 use crate::artifacts::uploader::Uploader;
+use crate::attempt::Attempt;
 use crate::checkpoint::state::CheckpointState;
 use crate::deadline::{Deadline, instant_after};
 use crate::inputs::conversation;
@@ -30,7 +30,6 @@ use crate::secrets::forge_tokens::ForgeTokens;
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use crate::{Error, Exit, RunJob};
-use attempt::Attempt;
 use deliver::change::preserve_finished_work;
 use ending::Ending;
 use phases::run_phases;

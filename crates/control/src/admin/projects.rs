@@ -2,10 +2,10 @@
 
 use crate::admin::columns::check_removed_columns;
 use crate::admin::hold::wake_held_tickets;
-use crate::admin::names::{check_new_integration_name, check_new_secrets, check_repository_name};
 use crate::admin::secrets::check_secret_kind;
 use crate::admin::update_project::update_project;
 use crate::forge::{forge_client_by_name, forge_client_with_secret, get_account, load_token_or_flaw};
+use crate::names::{check_new_integration_name, check_new_secrets, check_repository_name};
 use crate::review::clear_gone;
 use crate::trackers::choose::check_tool;
 use crate::{Context, Error};

@@ -1,9 +1,9 @@
 //! Installs and removes a hook, in the table and at its forge.
 
 use super::app;
-use crate::admin::names::check_repository_name;
 use crate::admin::secrets::{generate_secret_value, put_value};
 use crate::forge::{forge_client_by_name, forge_client_for_hook};
+use crate::names::check_repository_name;
 use crate::{Context, Error};
 use pullyard_domain::forge::{Auth, ForgeKind, Integration};
 use pullyard_domain::hook::{Webhook, WebhookScope, app_webhook_refusal, secret_fault};

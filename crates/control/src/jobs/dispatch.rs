@@ -1,12 +1,12 @@
 //! Starts a task for a Ready job or wakes runners, and stops the tasks of lost attempts and ended jobs.
 //! No other module calls ECS for tasks.
 
-use crate::admin::signed_tokens::Bootstrap;
 use crate::counters::Counter;
 use crate::jobs::machine_queue::find_first;
 use crate::jobs::places::assign_places;
+use crate::postpone::postpone_after;
 use crate::runner::wake_runners;
-use crate::sweep::postpone::postpone_after;
+use crate::signed_tokens::Bootstrap;
 use crate::{Context, Error};
 use pullyard_cloud::{StartOutcome, TaskStart, trace};
 use pullyard_domain::breaker::{breaker_ids, longest_delay};

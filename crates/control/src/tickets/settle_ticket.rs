@@ -3,8 +3,8 @@
 use crate::corrupt::{load_readable_tracker, skip_corrupt, skip_corrupt_items};
 use crate::facts::load_facts;
 use crate::host_rest::load_tool_rest;
+use crate::postpone::{postpone, postpone_after};
 use crate::review::settle_reviews;
-use crate::sweep::postpone::{postpone, postpone_after};
 use crate::tickets::move_ticket::{create_triggered_job, new_delivery};
 use crate::tickets::step_result::StepResult;
 use crate::tickets::write_to_tool::{self, record_shown, write_to_tool};

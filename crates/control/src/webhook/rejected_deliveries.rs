@@ -1,6 +1,6 @@
 //! Counts accepted and refused deliveries. Anyone can send, so a process writes each hook at most once a minute.
 
-use super::new_delivery;
+use super::delivery::new_delivery;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::hook::{RECORD_INTERVAL, Webhook};

@@ -2,7 +2,7 @@
 
 use super::RestartPauses;
 use super::classify::Transient;
-use crate::job::attempt::Attempt;
+use crate::attempt::Attempt;
 use crate::stop::Stop;
 use pullyard_domain::text::Span;
 use tokio::time::sleep;

@@ -3,13 +3,13 @@
 use super::content::{CheckpointMetadata, FinishedWork};
 use super::loss::SessionLoss;
 use super::state::CarriedCheckpoint;
+use crate::attempt::Attempt;
 use crate::git::target::Target;
-use crate::job::attempt::Attempt;
 use std::path::PathBuf;
 
 pub(crate) struct AvailableCheckpoint {
-    pub(super) metadata: CheckpointMetadata,
-    pub(super) folder: PathBuf,
+    pub(crate) metadata: CheckpointMetadata,
+    pub(crate) folder: PathBuf,
     pub(super) attempt: u32,
     /// Only its publication is left to do.
     pub(super) finished: Option<FinishedWork>,

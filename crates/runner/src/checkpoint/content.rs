@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub(super) const FORMAT: u32 = 1;
 pub(super) const METADATA_FILE: &str = "about.json";
 pub(super) const FINISHED_FILE: &str = "finished.json";
-pub(super) const PATCH_FILE: &str = "work.patch";
-pub(super) const REPLIES_FILE: &str = "replies.json";
+pub(crate) const PATCH_FILE: &str = "work.patch";
+pub(crate) const REPLIES_FILE: &str = "replies.json";
 pub(super) const OUTPUT_COPY: &str = "output.json";
 pub(super) const SESSION_FOLDER: &str = "session";
 pub(super) const ARTIFACT_NAME: &str = "checkpoint";
@@ -19,18 +19,18 @@ pub(super) const MAX_METADATA_BYTES: u64 = 64 * 1024;
 pub(super) const MAX_FINISHED_BYTES: u64 = 1024 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct CheckpointMetadata {
+pub(crate) struct CheckpointMetadata {
     pub(super) format: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) job: Option<JobId>,
-    pub(super) agent: String,
+    pub(crate) agent: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) session: Option<String>,
     pub(super) read: u32,
     #[serde(default)]
     pub(super) tokens: Tokens,
     pub(super) tree: String,
-    pub(super) start: String,
+    pub(crate) start: String,
     pub(super) branch: String,
     /// Hash of the prompt, which detects a changed task.
     pub(super) task: String,

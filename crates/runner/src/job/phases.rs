@@ -1,6 +1,5 @@
 //! Runs the phases between claim and finish, in their order.
 
-use super::attempt::Attempt;
 use super::deliver::Delivered;
 use super::deliver::analysis::analyse;
 use super::deliver::change::deliver_change;
@@ -8,6 +7,7 @@ use super::deliver::read::read;
 use super::deliver::review::review;
 use super::prepare::{prepare, preserve_session_on_failure};
 use crate::RunJob;
+use crate::attempt::Attempt;
 use crate::git::workspace::Workspace;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;

@@ -2,10 +2,10 @@
 
 use super::check_grant;
 use crate::agent;
+use crate::attempt::Attempt;
 use crate::checkpoint::restore::RestoredWork;
 use crate::inputs::conversation::Conversation;
 use crate::inputs::orders::Order;
-use crate::job::attempt::Attempt;
 use crate::job::preparation::Preparation;
 use crate::job::work::WorkContext;
 use crate::output::{self, InputFile};

@@ -1,6 +1,6 @@
 //! Cleans and checks the answer of an agent.
 
-use crate::job::attempt::Attempt;
+use crate::attempt::Attempt;
 use pullyard_domain::output::{Answer, JobOutput, OutputFault};
 use pullyard_domain::prompt::untrusted;
 use pullyard_domain::run::{SpawnRequest, check_spawn_form};

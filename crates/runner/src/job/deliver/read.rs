@@ -2,7 +2,7 @@
 
 use super::agent_output::{Loaded, produce_output};
 use super::answer::{check_answer, clean};
-use crate::job::attempt::Attempt;
+use crate::attempt::Attempt;
 use crate::job::preparation::Preparation;
 use crate::output;
 use crate::stop::Stop;

@@ -2,13 +2,13 @@
 
 use super::answer::check_answer;
 use crate::agent_files::{is_tracked, is_untracked};
+use crate::attempt::Attempt;
 use crate::checkpoint::content::FinishedWork;
 use crate::git::patch::{self, Binaries};
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::git::workspace::mirror::Mirror;
 use crate::git::{self, Git};
-use crate::job::attempt::Attempt;
 use crate::job::preparation::Preparation;
 use crate::output;
 use crate::stop::Stop;

@@ -4,11 +4,11 @@
 use super::threads::{self, OpenThread};
 use super::{Report, find_posted, load_output, post_report, write_input};
 use crate::api::forge_wait::ForgeWait;
+use crate::attempt::Attempt;
 use crate::checkpoint::restore::RestoredWork;
 use crate::git::commit;
 use crate::inputs::conversation::Conversation;
 use crate::inputs::orders::Order;
-use crate::job::attempt::Attempt;
 use crate::job::deliver::check_grant;
 use crate::job::preparation::Preparation;
 use crate::job::work::WorkContext;

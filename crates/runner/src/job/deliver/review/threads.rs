@@ -2,8 +2,8 @@
 
 use crate::api::forge_wait::{ForgeFault, ForgeWait};
 use crate::api::retry::retry_pause;
+use crate::attempt::Attempt;
 use crate::git::target::{to_source_fault, unreachable};
-use crate::job::attempt::Attempt;
 use crate::job::preparation::Preparation;
 use crate::stop::Stop;
 use pullyard_domain::forge::marker::{Marker, is_marker_line};
