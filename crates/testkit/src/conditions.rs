@@ -117,10 +117,6 @@ fn item_kind(write: &Value) -> String {
     };
     let (pk, sk) = (word("pk"), word("sk"));
     let first = |word: &str| word.split('#').next().unwrap_or_default().to_owned();
-    let sk = if sk.contains('#') || sk.chars().all(|letter| letter.is_ascii_uppercase()) {
-        first(&sk)
-    } else {
-        "…".into()
-    };
-    format!("{}/{sk}", first(&pk))
+    let sk = Some(first(&sk)).filter(|sk| sk.chars().all(|letter| letter.is_ascii_uppercase()));
+    format!("{}/{}", first(&pk), sk.as_deref().unwrap_or("…"))
 }

@@ -2,7 +2,7 @@
 
 use crate::prelude::*;
 use pullyard_domain::agent::Agent;
-use pullyard_domain::analysis::Analysis;
+use pullyard_domain::analysis::{Analysis, AnalysisCounts, CompletedAnalysis, FailedAnalysis};
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;
@@ -227,7 +227,15 @@ pub(crate) fn secret_record(rev: u64) -> SecretRecord {
 
 /// The analyses of a repository at this revision.
 pub(crate) fn analysis(rev: u64) -> Analysis {
-    Analysis { rev, ..Analysis::new(&repository(99, "acme/app")) }
+    let last = CompletedAnalysis {
+        job: job_id("last"),
+        at: at(1),
+        spent_usd_micros: 20_000,
+        counts: AnalysisCounts { pulls: Some(4), issues: Some(12), ..AnalysisCounts::default() },
+    };
+    let failed = FailedAnalysis { job: job_id("failed"), sentence: "The agent did not answer.".into() };
+    let (active_job, last, failed) = (Some(job_id("one")), Some(last), Some(failed));
+    Analysis { rev, active_job, last, failed, ..Analysis::new(&repository(99, "acme/app")) }
 }
 
 /// A ticket in the trigger status that is not stored yet.

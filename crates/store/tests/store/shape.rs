@@ -7,6 +7,7 @@ use crate::breakers::open_breaker;
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
+use pullyard_domain::analysis::Analysis;
 use pullyard_domain::limit::{Places, RunningLimits};
 use pullyard_store::{Gauges, ReadyCursors, Rotation, SweeperState};
 use std::collections::HashSet;
@@ -210,8 +211,12 @@ async fn create_triggered_job(world: &World) -> (Runner, Job) {
         spending: Some(&spending),
         delivery: Some(&sample::accepted_decision(&job)),
         request: Some(&sample::request("key", at(0))),
+        analysis: Some(&sample::analysis(0)),
         ..ticket_job_trigger(&job, &ticket)
     };
+    world.expect_applied(world.store.create_job(&trigger)).await;
+    let (other, empty) = (sample::job("other"), Analysis::new(&sample::repository(98, "acme/other")));
+    let trigger = JobCreation { analysis: Some(&empty), ..job_trigger(&other) };
     world.expect_applied(world.store.create_job(&trigger)).await;
     let mut refused = sample::refused_decision("evt-2", at(2));
     refused.facts = Some(pullyard_domain::facts::RecordedFacts {
@@ -279,6 +284,7 @@ pub(crate) fn kind(pk: &str, sk: &str) -> String {
         "EVENTS" => "EVENTS".into(),
         "RUNNERS" => "RUNNERS".into(),
         "BUDGET" => "BUDGET".into(),
+        "ANALYSIS" => "ANALYSIS".into(),
         "TRACKERS" => "TRACKERS".into(),
         "SECRETS" => "SECRETS".into(),
         _ => first(sk),
@@ -366,7 +372,7 @@ async fn rotation_and_breaker_expire_with_their_end() {
 async fn coordinating_items_have_a_rev() {
     let items = every_item().await;
     let revised = kinds(items, |item| item.contains_key("rev"));
-    let expected = "ARTIFACTS BREAKER COMMENT ENDPOINT GROUP HOOK HOST JOB LIMIT LOOK NOTICE POLL PR PROJECTS ROTATION RUN SCHEDULE SECRETS SETTINGS SPENT TEMPLATE TICKET TRACKERS";
+    let expected = "ANALYSIS ARTIFACTS BREAKER COMMENT ENDPOINT GROUP HOOK HOST JOB LIMIT LOOK NOTICE POLL PR PROJECTS ROTATION RUN SCHEDULE SECRETS SETTINGS SPENT TEMPLATE TICKET TRACKERS";
     assert_eq!(revised, expected.split(' ').map(str::to_owned).collect());
     let first = kinds(items, |item| number_attribute(item, "rev").is_some_and(|rev| rev < 1));
     assert!(first.is_empty(), "a stored revision is at least 1: {first:?}");
