@@ -25,6 +25,7 @@ pub mod attempt {
     pub use yield_job::{YieldOutcome, YieldReport, yield_job};
 }
 mod admin;
+mod allowed_names;
 mod analyses;
 mod answer;
 mod caches;
@@ -42,7 +43,6 @@ mod hints;
 pub mod hooks;
 mod host_rest;
 mod jobs;
-mod names;
 mod notify;
 mod own_comment;
 mod poll;
@@ -91,6 +91,7 @@ pub use admin::test_repository::{
 };
 pub use admin::test_summary::TestSummary;
 pub use admin::tokens::{CreatedToken, create_token, list_tokens, revoke_token};
+pub use allowed_names::{list_secret_projects, set_integration_projects, set_secret_projects};
 pub use analyses::{list_analyses, load_analysis, load_report};
 pub use answer::Answer;
 pub use attempt::close_breaker::{close_breaker, list_open_breakers};
@@ -121,7 +122,6 @@ pub use jobs::views::{
     JobView, RevisedPullRequest, job_view, list_attempts, load_context, load_output, load_pull_request_state,
     load_pull_request_states, load_runner_labels,
 };
-pub use names::{list_secret_projects, set_integration_projects, set_secret_projects};
 pub use notify::endpoints::{delete_endpoint, enable_endpoint, list_endpoints, put_endpoint, test_endpoint};
 pub use notify::notices::{list_notices, redeliver_notice};
 pub use notify::send_notice;

@@ -6,7 +6,7 @@ pub(crate) mod refused_tool;
 mod slack;
 mod webhook;
 
-use crate::names::check_secret_use;
+use crate::allowed_names::check_secret_use;
 use crate::postpone::postpone_after;
 use crate::{Context, Error};
 use notices::{load_notices, load_state};

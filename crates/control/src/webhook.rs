@@ -7,9 +7,9 @@ mod rejected_deliveries;
 mod start_template;
 pub(crate) mod verify;
 
+use crate::allowed_names::check_integration_use;
 use crate::counters::Counter;
 use crate::forge::{forge_client, timeout_error};
-use crate::names::check_integration_use;
 use crate::review::translate::{ReviseComment, WebhookEvent, event_repository, to_pull_request_snapshot, translate};
 use crate::review::{
     ProjectScope, PullRequestChange, decide_or_queue, record_pull_request_change, record_repository_change,

@@ -1,8 +1,8 @@
 //! Tests whether a model's provider accepts a key.
 
 use crate::admin::secrets::check_secret_kind;
+use crate::allowed_names::check_secret_use;
 use crate::forge::endpoint;
-use crate::names::check_secret_use;
 use crate::{Context, Error};
 use pullyard_domain::agent::key_check::ModelKeyTest;
 use pullyard_domain::agent::{ModelKey, Provider};

@@ -1,7 +1,7 @@
 //! Tests which features work in a repository with our credentials.
 
+use crate::allowed_names::check_integration_use;
 use crate::forge::{app_client, forge_client};
-use crate::names::check_integration_use;
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::id::{ProjectId, RepositoryName};

@@ -2,8 +2,8 @@
 
 use super::app;
 use crate::admin::secrets::{generate_secret_value, put_value};
+use crate::allowed_names::check_repository_name;
 use crate::forge::{forge_client_by_name, forge_client_for_hook};
-use crate::names::check_repository_name;
 use crate::{Context, Error};
 use pullyard_domain::forge::{Auth, ForgeKind, Integration};
 use pullyard_domain::hook::{Webhook, WebhookScope, app_webhook_refusal, secret_fault};

@@ -1,7 +1,7 @@
 //! A pull request of the local forge: its content for a page, and its user's reviews, merges and closes.
 
+use crate::allowed_names::check_integration_use;
 use crate::forge::forge_client_with_secret;
-use crate::names::check_integration_use;
 use crate::poll::compare_pull_request;
 use crate::{Context, Error, LOCAL_FORGE};
 use pullyard_domain::forge::Integration;

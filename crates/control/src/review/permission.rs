@@ -1,7 +1,7 @@
 //! Checks at the forge whether an account may start jobs for a repository, and caches the answer.
 
+use crate::allowed_names::check_integration_use;
 use crate::forge::forge_client;
-use crate::names::check_integration_use;
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
 use pullyard_domain::project::Repository;

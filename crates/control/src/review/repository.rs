@@ -1,8 +1,8 @@
 //! Records that a repository was renamed, transferred or deleted. Its id does not change, so every link stays valid.
 
 use super::facts::ProjectScope;
+use crate::allowed_names::check_integration_use;
 use crate::forge::forge_client;
-use crate::names::check_integration_use;
 use crate::poll::update_poll::update_poll;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;

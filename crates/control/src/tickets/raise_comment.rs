@@ -1,8 +1,8 @@
 //! Raises the limits of a ticket by a comment on its issue or its pull request at the forge.
 
+use crate::allowed_names::check_integration_use;
 use crate::answer::Answer;
 use crate::forge::forge_client;
-use crate::names::check_integration_use;
 use crate::own_comment::OwnComment;
 use crate::review::permission::get_permission;
 use crate::review::translate::{RaiseCommand, RaiseComment};
