@@ -8,6 +8,7 @@ pub mod sqs;
 
 mod access;
 mod aws;
+mod direct;
 mod dynamodb;
 mod error;
 mod memory;
@@ -17,5 +18,6 @@ mod timestamp;
 
 pub use access::{Access, Credentials};
 pub use aws::{ACCESS_KEY_ID, ACCOUNT, Aws, Endpoints, Options, REGION, SECRET_ACCESS_KEY};
+pub use direct::Direct;
 pub use error::Error;
 pub use memory::MemoryDynamoDb;
