@@ -16,7 +16,8 @@ from cfnlint.decode import decode
 
 sam, pullyard, checkout = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
 # What the emulator refuses: `create` and `delete` each name a nested stack, a resource and a reason. With `hold`, it waits
-# before it refuses, and creates the second file. `rollback_retains`: sam_emulator.py explains it.
+# before it refuses, and creates the second file. `rollback_retains`: sam_emulator.py explains it; `queue_names`:
+# sam_updates.py.
 FAULTS = pathlib.Path(os.environ["PULLYARD_FAULTS"])
 REACHED = FAULTS.with_suffix(".reached")
 # With the credentials of the account's root, whichever the commands use.

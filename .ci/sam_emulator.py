@@ -22,6 +22,7 @@ import ministack.services.cloudwatch_logs as cloudwatch_logs
 import ministack.services.dynamodb as dynamodb
 import ministack.services.iam as iam
 import ministack.services.s3 as s3
+import sam_updates
 from sam_expand import without_defaults
 
 parsed = engine._parse_template
@@ -274,6 +275,7 @@ stack["delete"] = retained(stack["delete"])
 provisioners._provision_resource = creating(provisioners._provision_resource)
 provisioners._delete_resource = deleting(provisioners._delete_resource)
 provisioners._update_resource = remembered(provisioners._update_resource)
+sam_updates.correct(handlers, faults)
 requests._ACTION_HANDLERS["CreateChangeSet"] = updatable(requests._ACTION_HANDLERS["CreateChangeSet"])
 requests._ACTION_HANDLERS["GetTemplate"] = addressed(requests._ACTION_HANDLERS["GetTemplate"])
 iam_actions.extract_iam_action = named(iam_actions.extract_iam_action)

@@ -337,9 +337,19 @@ def become_deployer():
                       PATH=f"{tools}:{os.environ['PATH']}")
 
 
+def unexplained(found, reasons):
+    return sorted(one for one in found if not any(re.match(pattern, one) for pattern in reasons))
+
+
 def stays():
     """What exists beside what existed before, and has no reason in STAYS."""
-    return sorted(one for one in inventory() - before if not any(re.match(pattern, one) for pattern in STAYS))
+    return unexplained(inventory() - before, STAYS)
+
+
+def shrink_program():
+    """SAM zips the program for each function and deployment."""
+    for path in checkout.glob(".aws-sam/build/Functions/*/bootstrap"):
+        os.truncate(path, 1 << 16)
 
 
 PHASES = {
@@ -350,9 +360,7 @@ PHASES = {
 }
 
 if __name__ == "__main__":
-    # A small program, because SAM zips it for each function and deployment.
-    for path in checkout.glob(".aws-sam/build/Functions/*/bootstrap"):
-        path.write_bytes(path.read_bytes()[:1 << 16])
+    shrink_program()
     become_deployer()
     before = inventory()
     infra("preflight", "--yes", "--stack", NAME, "--alarm-email", "ops@example.com", "--monthly-budget", "50", "--only", "config")

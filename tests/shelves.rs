@@ -104,10 +104,6 @@ const SHELVES: [Shelf; 5] = [
                     ("crates/runner/src/git/test_world.rs", 1),
                 ],
             ),
-            (
-                "shared types read GitHub's form",
-                &[("crates/forge/src/accounts.rs", 1), ("crates/forge/src/review.rs", 1)],
-            ),
         ],
     },
     Shelf {

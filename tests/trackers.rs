@@ -43,7 +43,9 @@ impl Tool {
             let wanted = message["data"].clone();
             let mut tickets = shown.lock().unwrap();
             let key = wanted["ticket"].as_str().unwrap().to_owned();
-            let before = tickets.get(&key).map_or(wanted["expected_status"].clone(), |ticket| ticket["now"].clone());
+            // A message without a status may have been the first about the ticket.
+            let earlier = tickets.get(&key).map(|ticket| ticket["now"].clone()).filter(|now| !now.is_null());
+            let before = earlier.unwrap_or_else(|| wanted["expected_status"].clone());
             let has_moved =
                 !wanted["status"].is_null() && before != wanted["expected_status"] && before != wanted["status"];
             let now = if has_moved || wanted["status"].is_null() { before } else { wanted["status"].clone() };

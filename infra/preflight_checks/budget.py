@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterator, List, Optional
 
 from .command import AwsError
 from .context import Context
+from .leftovers import describe_stack
 from .report import FAIL, FIXED, OK, WARN, Finding
 from .retained import TAG, budget_name
 from .samconfig import BUDGET, LOCAL
@@ -33,7 +34,7 @@ def reject_budget(value: str) -> Optional[str]:
 def check(context: Context) -> Iterator[Finding]:
     wanted, email = context.budget, context.parameters["AlarmEmail"]
     if wanted is None:
-        yield Finding(OK, CHECK, f"no {BUDGET} in {LOCAL.name}, so the account's budgets stay as they are")
+        yield check_older_stack(context)
         return
     if reject_budget(wanted):
         yield Finding(FAIL, CHECK, reject_budget(wanted), f"correct {BUDGET} in {LOCAL.name}")
@@ -52,6 +53,17 @@ def check(context: Context) -> Iterator[Finding]:
         if not error.denied:
             raise
         yield Finding(WARN, CHECK, "cannot check the budget: needs budgets:ViewBudget, ModifyBudget and TagResource", BILLING)
+
+
+def check_older_stack(context: Context) -> Finding:
+    """Templates of older releases make the budget, by a parameter. A file that CI writes anew does not have it."""
+    parameters = (describe_stack(context) or {}).get("Parameters", [])
+    amount = {one["ParameterKey"]: one.get("ParameterValue") for one in parameters}.get("MonthlyBudgetUsd", "0")
+    if amount == "0":
+        return Finding(OK, CHECK, f"no {BUDGET} in {LOCAL.name}, so the account's budgets stay as they are")
+    return Finding(WARN, CHECK, f"the next sam deploy deletes the stack's budget of {amount} dollars a month, which its template no "
+                   "longer has", f"add the lines [{context.environment}.preflight.parameters] and {BUDGET} = \"{amount}\" to "
+                   f"{LOCAL.name}, with AlarmEmail in parameter_overrides; in CI, --alarm-email and --monthly-budget to infra/preflight")
 
 
 class Budget:

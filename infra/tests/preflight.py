@@ -513,6 +513,11 @@ def budgets():
     edit = lambda old, new: machine.local.write_text(machine.local.read_text().replace(old, new))
     machine.preflight("half a dollar", 1, ["FAIL   config...a whole number of dollars from 0, which is none, to 1000000, and is '0.5'"],
                       "--alarm-email", "a@b", "--monthly-budget", "0.5", *only("config"))
+    older = stack("UPDATE_COMPLETE")
+    for amount, line in ("50", "warn   budget...deletes the stack's budget of 50 dollars"), ("0", "ok     budget...no monthly_budget_usd"):
+        older["Stacks"][0]["Parameters"] = [{"ParameterKey": "MonthlyBudgetUsd", "ParameterValue": amount}]
+        machine.aws.answers["DescribeStacks"] = older
+        run("a stack of an older release", 0, line)
     machine.run("preflight", "--alarm-email", "a@b", "--monthly-budget", "50", *only("config"))
     run("a dry run", 0, f"warn   budget...{name} of 50 dollars a month is missing", more=["--dry-run"])
     check("a dry run creates no budget", account.stored, {})

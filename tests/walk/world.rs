@@ -13,7 +13,7 @@ use pullyard_fake_tracker::{FakeTracker, Kind};
 use pullyard_forge::Connections;
 use pullyard_local_forge::LocalForge;
 use pullyard_store::Store;
-use pullyard_testkit::{Proxy, Receiver, Wire};
+use pullyard_testkit::{DirectClient, Proxy, Receiver, Wire};
 
 pub(super) const DISPATCH: &str = "dispatch";
 pub(super) const EFFECTS: &str = "effects.fifo";
@@ -128,7 +128,7 @@ impl World {
         };
         let aws = Aws::start(pullyard_emulator::Options { data: None, tasks, access: Access::Open }).await.unwrap();
         let at = aws.endpoints().clone();
-        let wire = Wire::default();
+        let wire = Wire::default().with_client(DirectClient(aws.direct()));
         let (forge, proxy) = match forge {
             None => (None, None),
             Some(from) => {

@@ -11,6 +11,7 @@ mod conversation;
 mod dead_letters;
 mod deliveries;
 mod doctor;
+mod explain_job;
 mod fault;
 mod format;
 mod help;

@@ -1,19 +1,17 @@
 //! Handles the messages of both ordered queues, and lets a host rest after a timeout.
 //! Messages in the queue of effects move work. Messages in the queue of calls only call an address of a user.
 
-use crate::corrupt::skip_corrupt;
+use crate::corrupt::{load_readable_tracker, skip_corrupt};
+use crate::host_rest::{load_forge_host, load_host_rest, tool_host};
 use crate::poll::tool_poll::repeat_look;
-use crate::sweep::postpone::{postpone, put_off_until};
+use crate::postpone::{postpone, put_off_until};
 use crate::tickets::settle_ticket::{put_off_late, settle_ticket, settle_without_calls};
-use crate::trackers::load_readable_tracker;
 use crate::trackers::look::look_at_ticket;
 use crate::{Context, Error, advance_run, poll_repository, review, send_notice};
 use futures::future::BoxFuture;
-use pullyard_domain::host::{HostRest, HostSign, SignRule, host_of};
+use pullyard_domain::host::{HostRest, HostSign, SignRule};
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::time::Timestamp;
-use pullyard_domain::tracker::{Tracker, TrackerKind};
 use pullyard_domain::wakeup::{
     EffectMessage, LookWakeup, NoticeWakeup, PollWakeup, QueuedReview, TicketWakeup, call_group,
 };
@@ -239,21 +237,6 @@ async fn record_sign(ctx: &Context, host: &str, rest: Option<HostRest>, sign: Op
     Ok(())
 }
 
-/// An unreadable rest counts as none: it must not stop the calls to its host.
-async fn load_host_rest(ctx: &Context, host: &str) -> Result<Option<HostRest>, Error> {
-    Ok(skip_corrupt(ctx, ctx.store.load_host_rest(host).await)?.flatten())
-}
-
-/// The end of a connection's pause: the pause that its tool requested, or the rest of its host if that ends later.
-pub(crate) async fn load_tool_rest(ctx: &Context, connection: &Tracker) -> Result<Option<Timestamp>, Error> {
-    let requested = connection.rest_until.filter(|until| *until > ctx.clock.now());
-    let rest = match tool_host(ctx, connection).await? {
-        Some(host) => load_host_rest(ctx, &host).await?.and_then(|rest| rest.active_until(ctx.clock.now())),
-        None => None,
-    };
-    Ok(requested.max(rest))
-}
-
 async fn load_tool_host(ctx: &Context, project: &ProjectId) -> Result<Option<String>, Error> {
     let Some(id) = load_connection_id(ctx, project).await? else { return Ok(None) };
     match load_readable_tracker(ctx, &id).await? {
@@ -265,16 +248,4 @@ async fn load_tool_host(ctx: &Context, project: &ProjectId) -> Result<Option<Str
 async fn load_connection_id(ctx: &Context, project: &ProjectId) -> Result<Option<IntegrationId>, Error> {
     let project = ctx.store.load_project(project).await?;
     Ok(project.and_then(|project| project.settings.tracker).map(|tool| tool.connection))
-}
-
-async fn tool_host(ctx: &Context, connection: &Tracker) -> Result<Option<String>, Error> {
-    match connection.kind {
-        TrackerKind::Issues => load_forge_host(ctx, &connection.id).await,
-        TrackerKind::Http | TrackerKind::Jira | TrackerKind::Linear => Ok(host_of(&connection.url)),
-    }
-}
-
-async fn load_forge_host(ctx: &Context, id: &IntegrationId) -> Result<Option<String>, Error> {
-    let integration = skip_corrupt(ctx, ctx.store.load_integration(id).await)?.flatten();
-    Ok(integration.and_then(|integration| host_of(&integration.api_url)))
 }

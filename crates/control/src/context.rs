@@ -1,10 +1,7 @@
 //! The context of every use case: store, services, clock.
 
+use crate::caches::{MachineQueue, PermissionCache, RejectedDeliveries, ToolClients};
 use crate::counters::Counters;
-use crate::jobs::machine_queue::MachineQueue;
-use crate::review::PermissionCache;
-use crate::trackers::client::ToolClients;
-use crate::webhook::RejectedDeliveries;
 use crate::{Clock, Disk, Error, ForgeTokens, SigningKey};
 use pullyard_cloud::{DeadLetters, Objects, Secrets, Tasks, Wakeups};
 use pullyard_domain::forge::Integration;
@@ -15,7 +12,9 @@ use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::prompt;
 use pullyard_domain::runner::Runner;
 use pullyard_domain::secret::SecretKind;
+use pullyard_domain::template::{Template, TemplateId};
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::tracker::Tracker;
 use pullyard_forge::Connections;
 use pullyard_outbound as outbound;
 use pullyard_store::Store;
@@ -128,6 +127,14 @@ impl Context {
 
     pub(crate) async fn load_integration(&self, id: &IntegrationId) -> Result<Integration, Error> {
         self.store.load_integration(id).await?.ok_or_else(|| Error::not_found("integration", id))
+    }
+
+    pub(crate) async fn load_tracker(&self, id: &IntegrationId) -> Result<Tracker, Error> {
+        self.store.load_tracker(id).await?.ok_or_else(|| Error::not_found("ticket tool", id))
+    }
+
+    pub(crate) async fn load_template(&self, id: &TemplateId) -> Result<Template, Error> {
+        self.store.load_template(id).await?.ok_or_else(|| Error::not_found("template", &id.name))
     }
 
     pub(crate) async fn load_hook(&self, name: &HookName) -> Result<Webhook, Error> {

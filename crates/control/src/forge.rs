@@ -1,10 +1,6 @@
 //! Creates forge clients with a stored token or an App's token. `attempt::issue_credentials` mints tokens of attempts.
 
-mod tokens;
-
-pub use tokens::ForgeTokens;
-
-use crate::admin::names::check_integration_use;
+use crate::allowed_names::check_integration_use;
 use crate::{Context, Error};
 use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
 use pullyard_domain::hook::{Webhook, WebhookScope};

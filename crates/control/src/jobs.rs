@@ -7,6 +7,7 @@ pub(crate) mod create_job;
 pub(crate) mod dispatch;
 pub(crate) mod event_pages;
 pub(crate) mod finish_job;
+pub(crate) mod load_leased_job;
 pub(crate) mod machine_queue;
 pub(crate) mod new_job;
 pub(crate) mod overview;

@@ -10,7 +10,6 @@ pub mod attempt {
     mod events;
     mod finish;
     mod inputs;
-    mod load_leased_job;
     mod set_phase;
     mod start;
     mod yield_job;
@@ -21,13 +20,15 @@ pub mod attempt {
     pub use finish::{Finish, finish_attempt};
     pub(crate) use finish::{link_late_pull_request, load_charged_label};
     pub use inputs::list_inputs;
-    pub(crate) use load_leased_job::{load_job_of, load_leased_job, load_trusted_job};
     pub use set_phase::{PhaseAnswer, set_phase};
     pub use start::{Assignment, is_kind_known, start_attempt};
     pub use yield_job::{YieldOutcome, YieldReport, yield_job};
 }
 mod admin;
+mod allowed_names;
 mod analyses;
+mod answer;
+mod caches;
 mod calls;
 mod clock;
 mod context;
@@ -37,18 +38,22 @@ mod disk;
 mod error;
 mod facts;
 mod forge;
+mod forge_tokens;
 mod hints;
 pub mod hooks;
+mod host_rest;
 mod jobs;
 mod notify;
 mod own_comment;
 mod poll;
+mod postpone;
 mod requester;
 pub mod review;
 pub mod runner;
 mod runs;
 mod schedules;
 mod search;
+mod signed_tokens;
 mod sweep;
 mod templates;
 mod tickets;
@@ -66,10 +71,8 @@ pub use admin::dead_letters::{
 pub use admin::default_repository::make_only_repository_default;
 pub use admin::delete_project::{ProjectDeletion, delete_project};
 pub use admin::hold::{hold_project, load_budget, release_project};
-pub use admin::names::{list_secret_projects, set_integration_projects, set_secret_projects};
 pub use admin::projects::{
-    IfConnected, RepositorySettings, add_repository, connect_forge, create_project, load_readable_projects,
-    rename_project, set_settings,
+    IfConnected, RepositorySettings, add_repository, connect_forge, create_project, rename_project, set_settings,
 };
 pub use admin::readiness::{Snapshot, SweeperGauges, check_readiness, load_snapshot};
 pub use admin::record_unreadable::record_unreadable;
@@ -82,22 +85,24 @@ pub use admin::secrets::{
 pub use admin::sign_in::{
     SessionCookie, SignInLink, create_sign_in_link, load_valid_token, sign_in, sign_in_with_token,
 };
-pub use admin::signed_tokens::{AppRequest, Bootstrap, Session, SignInCode, SigningKey};
 pub use admin::test_integration::{IntegrationTestResult, test_integration};
 pub use admin::test_repository::{
     Feature, FeatureNeed, FeatureRow, FeatureStatus, LOCAL_FORGE, RepositoryTestResult, test_repository,
 };
 pub use admin::test_summary::TestSummary;
 pub use admin::tokens::{CreatedToken, create_token, list_tokens, revoke_token};
+pub use allowed_names::{list_secret_projects, set_integration_projects, set_secret_projects};
 pub use analyses::{list_analyses, load_analysis, load_report};
+pub use answer::Answer;
 pub use attempt::close_breaker::{close_breaker, list_open_breakers};
 pub use calls::{handle_call, handle_effect};
 pub use clock::{Clock, PauseFuture};
 pub use context::{Context, ContextParts};
+pub use corrupt::load_readable_projects;
 pub use counters::{Counter, Counters};
 pub use disk::Disk;
 pub use error::{Error, SecretFault};
-pub use forge::ForgeTokens;
+pub use forge_tokens::ForgeTokens;
 pub use jobs::answer_job::answer_job;
 pub use jobs::artifacts::{
     ArtifactUpload, artifact_url, list_artifacts, mark_artifact_stored, read_artifact, reserve_artifact,
@@ -142,6 +147,7 @@ pub use runs::submit::{RunKey, RunSubmission, SubmitFault, Submitted, check_plan
 pub use runs::{RunView, list_runs, load_plan, load_run, show_run};
 pub use schedules::{command_schedule, delete_schedule, load_schedule, put_schedule, run_due_schedules};
 pub use search::{SearchResults, TicketHit, search_project};
+pub use signed_tokens::{AppRequest, Bootstrap, Session, SignInCode, SigningKey};
 pub use sweep::{Report, SweepResult, sweep};
 pub use templates::{delete_template, list_templates, load_template, put_template, refuse_submission, submit};
 pub use tickets::board_view::{BoardView, Card, list_jobs_of_ticket, load_board};
@@ -153,7 +159,7 @@ pub use tickets::create_ticket::{NewTicket, create_ticket, load_created_key};
 pub use tickets::delete_ticket::delete_ticket;
 pub use tickets::edit_ticket::{TextChanges, TicketEdit, edit_ticket, text_version};
 pub use tickets::move_board_ticket::{TicketMove, move_board_ticket};
-pub use tickets::move_ticket::{Answer, move_ticket};
+pub use tickets::move_ticket::move_ticket;
 pub use tickets::order::load_column;
 pub use tickets::raise_limit::{LimitRaise, RaisedSubject, SpendingView, load_ticket_spending, raise_limit};
 pub use tickets::settle_ticket::settle_ticket;

@@ -6,16 +6,14 @@ pub(crate) mod refused_tool;
 mod slack;
 mod webhook;
 
-use crate::admin::names::check_secret_use;
-use crate::sweep::postpone::postpone_after;
+use crate::allowed_names::check_secret_use;
+use crate::postpone::postpone_after;
 use crate::{Context, Error};
-use notices::load_notices;
+use notices::{load_notices, load_state};
 use pullyard_domain::host::host_of;
 use pullyard_domain::id::{EndpointId, NoticeId, ProjectId};
 use pullyard_domain::job::Job;
-use pullyard_domain::notice::{
-    Answer, Endpoint, EndpointKind, EndpointState, Notice, NoticeEvent, SendFacts, SendStep,
-};
+use pullyard_domain::notice::{Answer, Endpoint, EndpointKind, Notice, NoticeEvent, SendFacts, SendStep};
 use pullyard_domain::project::Project;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wakeup::NoticeWakeup;
@@ -92,11 +90,6 @@ async fn load_facts(ctx: &Context, id: &NoticeId, endpoint: &EndpointId) -> Resu
         facts.set_digest_text(&newest.into_iter().filter(is_held).collect::<Vec<_>>());
     }
     Ok(Some(facts))
-}
-
-async fn load_state(ctx: &Context, project: &ProjectId, endpoint: &EndpointId) -> Result<EndpointState, Error> {
-    let stored = ctx.store.load_endpoint_state(project, endpoint).await?;
-    Ok(stored.unwrap_or_else(|| EndpointState::new(project.clone(), endpoint.clone())))
 }
 
 /// The host that a due notice calls. `None`: it makes no call, or its address cannot be used.

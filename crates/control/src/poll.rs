@@ -6,9 +6,10 @@ mod comparison;
 mod issue_comments;
 mod repository_poll;
 pub(crate) mod tool_poll;
+pub(crate) mod update_poll;
 
 use crate::forge::forge_client;
-use crate::sweep::postpone::postpone_after;
+use crate::postpone::postpone_after;
 use crate::trackers::issues::{has_issues_as_tickets, issue_key};
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
@@ -22,6 +23,7 @@ use pullyard_domain::time::Timestamp;
 use pullyard_store::{WorkKey, Write};
 use repository_poll::RepositoryPoll;
 use std::time::Duration;
+use update_poll::update_poll;
 
 /// Covers the difference between the clocks, and issues that change while they are listed.
 const ISSUE_OVERLAP: Duration = Duration::from_secs(120);
@@ -175,23 +177,4 @@ pub async fn set_ingress(ctx: &Context, repository: &Repository, ingress: Ingres
         is_new.then_some(Poll { ingress, next: now, gone_at: None, ..poll })
     };
     update_poll(ctx, repository, change).await
-}
-
-/// Stores the change of a repository's poll, unless `change` returns that there is none.
-pub(crate) async fn update_poll(
-    ctx: &Context,
-    repository: &Repository,
-    change: impl Fn(Poll, Timestamp) -> Option<Poll>,
-) -> Result<Poll, Error> {
-    let mut rounds = ctx.retries(&repository.name);
-    loop {
-        let now = ctx.clock.now();
-        let stored = ctx.store.load_poll(&repository.project, &repository.integration, repository.id).await?;
-        let poll = stored.unwrap_or_else(|| Poll::new(repository, now));
-        let Some(changed) = change(poll.clone(), now) else { return Ok(poll) };
-        if ctx.store.put_poll(&changed).await? == Write::Applied {
-            return Ok(Poll { rev: changed.rev + 1, ..changed });
-        }
-        rounds.backoff().await?;
-    }
 }

@@ -15,6 +15,7 @@ pub(crate) mod local_forge;
 pub(crate) mod permission;
 mod post_status;
 mod pull_request_changed;
+mod pull_request_ref;
 pub(crate) mod read;
 pub(crate) mod replay;
 mod repository;
@@ -22,6 +23,7 @@ mod request;
 mod reviews_for_job;
 mod settle;
 mod show_decision;
+mod snapshot;
 mod source;
 pub(crate) mod translate;
 mod wanted_review;
@@ -31,12 +33,10 @@ pub use explain::{PullRequestView, list_pull_request_views, load_pull_request_of
 pub use facts::ProjectScope;
 pub use freeze_reviews::freeze_reviews;
 pub(crate) use job_in_ledger::set_job_of_unread_reviews;
-pub use permission::PermissionCache;
 pub use post_status::post_status;
 pub use pull_request_changed::{PullRequestChange, record_pull_request_change};
+pub use pull_request_ref::{PullRequestRef, load_repository};
 pub(crate) use repository::{clear_gone, record_repository_change, update_repository, update_repository_name};
-pub use request::{
-    PullRequestRef, link_pull_request, load_repository, request_review, request_revision, unlink_pull_request,
-};
+pub use request::{link_pull_request, request_review, request_revision, unlink_pull_request};
 pub(crate) use reviews_for_job::has_unanswered_reviews;
 pub(crate) use settle::settle_reviews;

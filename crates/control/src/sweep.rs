@@ -3,25 +3,22 @@
 mod deadlines;
 mod gauges;
 mod held_entries;
-pub(crate) mod postpone;
 mod projects;
 mod ready_jobs;
 mod report;
 mod runners;
+mod write_step;
 
-use crate::attempt::load_charged_label;
-use crate::jobs::finish_job::{WriteParts, write_end};
-use crate::jobs::suspension::write_suspension;
+use crate::postpone::{log_failure, postpone};
 use crate::schedules::run_if_due;
 use crate::{Context, Error};
 use deadlines::{DUE_UNTIL, READY_UNTIL, RoundTimer, rotated_shards};
 use gauges::ScheduledItems;
 use held_entries::sweep_held_entries;
-use postpone::postpone;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::fleet::SMALL_FLEET;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{AttemptEnd, Job, JobStatus};
+use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::sweep::runners::uninterrupted_since;
 use pullyard_domain::sweep::{JobStep, Watch, next_step};
 use pullyard_domain::time::Timestamp;
@@ -33,6 +30,7 @@ pub use report::{Report, SweepResult};
 use runners::{store_fleet, sweep_runners};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use write_step::write_step;
 
 /// Items handled per shard in one round. Skipped ones do not count, as they stay due and would block those behind them.
 const ITEMS_PER_SHARD: usize = 25;
@@ -165,7 +163,7 @@ async fn sweep_item(ctx: &Context, key: &WorkKey, silence: &SilenceGuard, time: 
         Ok(repair) => repair,
         Err(error) => {
             tracing::error!(item = ?key, error = %error, "sweep of an item failed");
-            postpone::log_failure(key, time.run("postpone an item", postpone(ctx, key, None)).await);
+            log_failure(key, time.run("postpone an item", postpone(ctx, key, None)).await);
             Repair::Failure
         }
     }
@@ -249,38 +247,4 @@ async fn sweep_job(ctx: &Context, job: &JobId, silence: &SilenceGuard) -> Result
         }
         rounds.backoff().await?;
     }
-}
-
-/// Writes a requeue or an end of a job. `None` for other steps.
-async fn write_step(
-    ctx: &Context,
-    job: &Job,
-    step: JobStep,
-    condition: RunnerCondition,
-    now: Timestamp,
-) -> Result<Option<Write>, Error> {
-    let (next, failure) = match step {
-        JobStep::Requeue(failure) => (job.requeue(now), Some(failure)),
-        JobStep::Expire => (job.expire_suspension(now), None),
-        JobStep::Cancel => (job.enforce_cancel(now), None),
-        JobStep::Fail(failure) => (job.fail(name_ticket_limit(ctx, job, failure).await?, now), None),
-        JobStep::Skip | JobStep::Admit | JobStep::Start | JobStep::Restart(_) | JobStep::StopTask => {
-            return Ok(None);
-        }
-    };
-    let next = next.map_err(|refusal| Error::from_refusal(refusal, now))?;
-    let parts = WriteParts { runner: Some(condition), ..WriteParts::default() };
-    Ok(Some(match failure {
-        Some(failure) => write_suspension(ctx, job, &next, AttemptEnd::Requeued { failure }, parts, now).await?,
-        None => write_end(ctx, job, &next, parts, now).await?,
-    }))
-}
-
-/// Names the pull request in the failure of a job at its limit, so that its advice is a complete command.
-async fn name_ticket_limit(ctx: &Context, job: &Job, failure: Failure) -> Result<Failure, Error> {
-    if !matches!(failure, Failure::TicketLimit { .. }) {
-        return Ok(failure);
-    }
-    let label = load_charged_label(ctx, job).await?;
-    Ok(job.failure_after_loss(label.as_deref()).unwrap_or(failure))
 }

@@ -57,7 +57,7 @@ pub async fn delete_template(ctx: &Context, id: &TemplateId) -> Result<Template,
 
 /// Errors: `NotFound`.
 pub async fn load_template(ctx: &Context, id: &TemplateId) -> Result<Template, Error> {
-    ctx.store.load_template(id).await?.ok_or_else(|| Error::not_found("template", &id.name))
+    ctx.load_template(id).await
 }
 
 pub async fn list_templates(ctx: &Context, project: &ProjectId) -> Result<Vec<Template>, Error> {

@@ -12,6 +12,7 @@ pub(crate) mod order;
 pub(crate) mod raise_comment;
 pub(crate) mod raise_limit;
 pub(crate) mod settle_ticket;
+pub(crate) mod step_result;
 pub(crate) mod suggest_key;
 pub(crate) mod views;
 mod write_to_tool;

@@ -1,6 +1,7 @@
 //! Connects ticket tools, tests them, and chooses the tool of a project.
 
 pub(crate) mod add;
+pub(crate) mod call_error;
 pub(crate) mod choose;
 pub(crate) mod client;
 pub(crate) mod deliveries;
@@ -9,9 +10,8 @@ pub(crate) mod look;
 pub(crate) mod signed_events;
 pub(crate) mod tool;
 
-use crate::admin::projects::load_readable_projects;
 use crate::admin::secrets::{delete_value, list_secret_users};
-use crate::corrupt::{skip_corrupt, skip_corrupt_items};
+use crate::corrupt::{load_all_projects, skip_corrupt, skip_corrupt_items};
 use crate::poll::tool_poll::TOOL;
 use crate::tickets::settle_ticket::load_unsynced_tickets;
 use crate::{Context, Error};
@@ -30,12 +30,7 @@ use tool::record_test;
 
 /// Errors: `NotFound`.
 pub async fn load_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker, Error> {
-    ctx.store.load_tracker(id).await?.ok_or_else(|| Error::not_found("ticket tool", id))
-}
-
-/// `None` also for a connection that a newer version made.
-pub(crate) async fn load_readable_tracker(ctx: &Context, id: &IntegrationId) -> Result<Option<Tracker>, Error> {
-    Ok(skip_corrupt(ctx, ctx.store.load_tracker(id).await)?.flatten())
+    ctx.load_tracker(id).await
 }
 
 /// A connection for users.
@@ -103,16 +98,11 @@ pub async fn list_trackers(ctx: &Context) -> Result<Vec<TrackerView>, Error> {
     Ok(found)
 }
 
-/// The projects that this version can parse.
-pub(crate) async fn load_all_projects(ctx: &Context) -> Result<Vec<Project>, Error> {
-    load_readable_projects(ctx, &ctx.store.list_all_project_ids().await?).await
-}
-
 /// Calls the tool without changing anything there, even while the connection rests.
 /// Writes: the connection's health.
 /// Errors: `NotFound`.
 pub async fn test_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker, Error> {
-    let mut connection = load_tracker(ctx, id).await?;
+    let mut connection = ctx.load_tracker(id).await?;
     let result = tool::test(ctx, &connection).await;
     // The credential may be another account's since the connection.
     if let Ok(Some(account)) = &result
@@ -120,11 +110,11 @@ pub async fn test_tracker(ctx: &Context, id: &IntegrationId) -> Result<Tracker, 
     {
         connection.account = Some(account.clone());
         ctx.store.put_tracker(&connection).await?;
-        connection = load_tracker(ctx, id).await?;
+        connection = ctx.load_tracker(id).await?;
     }
     record_test(ctx, &connection, result.as_ref().err()).await?;
     let problem = result.err().map(|failure| failure.error.to_string());
-    Ok(Tracker { problem, ..load_tracker(ctx, id).await? })
+    Ok(Tracker { problem, ..ctx.load_tracker(id).await? })
 }
 
 /// A connection that was deleted, and sentences for users about what remains.
@@ -138,7 +128,7 @@ pub struct DeletedTracker {
 /// Idempotent: a repeat returns `NotFound`.
 /// Errors: `NotFound`; `Contended`; `Denied` while a project uses it.
 pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<DeletedTracker, Error> {
-    let tracker = load_tracker(ctx, id).await?;
+    let tracker = ctx.load_tracker(id).await?;
     check_unused(ctx, id).await?;
     let mut report = Vec::new();
     if tracker.kind.has_scopes() && ctx.pages_url().starts_with("https://") {
@@ -162,7 +152,7 @@ pub async fn delete_tracker(ctx: &Context, id: &IntegrationId) -> Result<Deleted
     let mut last = tracker.clone();
     while ctx.store.delete_tracker(&last).await? == Write::Stale {
         rounds.backoff().await?;
-        last = load_tracker(ctx, id).await?;
+        last = ctx.load_tracker(id).await?;
         if (&last.secret, last.created) != (&tracker.secret, tracker.created) {
             return Err(Error::Contended { subject: id.to_string() });
         }

@@ -2,13 +2,12 @@
 //! event, then the guards of reviews or the start of a template. Only the signed body affects decisions; headers are for
 //! display.
 
+mod delivery;
 mod rejected_deliveries;
 mod start_template;
 pub(crate) mod verify;
 
-pub use rejected_deliveries::RejectedDeliveries;
-
-use crate::admin::names::check_integration_use;
+use crate::allowed_names::check_integration_use;
 use crate::counters::Counter;
 use crate::forge::{forge_client, timeout_error};
 use crate::review::translate::{ReviseComment, WebhookEvent, event_repository, to_pull_request_snapshot, translate};
@@ -19,9 +18,11 @@ use crate::tickets::raise_comment::raise_by_forge_comment;
 use crate::trackers::issues::{has_issues_as_tickets, issue_key};
 use crate::{Answer, Context, Error};
 use data_encoding::HEXLOWER;
+pub use delivery::WebhookRequest;
+use delivery::{new_delivery, refuse_repository};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
-use pullyard_domain::forge::{ForgeKind, Integration};
+use pullyard_domain::forge::Integration;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{DeliveryId, EventId, HookName, ProjectId, RepositoryName};
 use pullyard_domain::project::Repository;
@@ -35,19 +36,6 @@ use std::time::Duration;
 
 /// Limit for the forge: its client would try three times ten seconds, longer than the function may run.
 const FORGE_TIMEOUT: Duration = Duration::from_secs(8);
-
-#[derive(Clone, Copy)]
-pub struct WebhookRequest<'a> {
-    pub forge: ForgeKind,
-    pub hook: &'a str,
-    /// GitHub's `X-GitHub-Event`, Bitbucket's `X-Event-Key`.
-    pub event: &'a str,
-    /// `X-GitHub-Delivery`, `X-Request-UUID`. Not signed.
-    pub delivery: Option<&'a str>,
-    /// `X-Hub-Signature-256`, `X-Hub-Signature`.
-    pub signature: Option<&'a str>,
-    pub body: &'a [u8],
-}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebhookOutcome {
@@ -235,13 +223,6 @@ fn check_repository(hook: &Webhook, event: &Event) -> Option<Reason> {
     (!hook.is_for_repository(id)).then(|| refuse_repository(hook, name))
 }
 
-fn refuse_repository(hook: &Webhook, name: &str) -> Reason {
-    match RepositoryName::new(name) {
-        Ok(repo) => Reason::RepositoryNotIntegrated { repo, project: hook.home.clone() },
-        Err(_) => Reason::EventIgnored { event: "event of another repository".into() },
-    }
-}
-
 fn display_event_id(call: &WebhookRequest<'_>) -> Option<EventId> {
     EventId::new(truncate(call.delivery?, 128)).ok()
 }
@@ -280,15 +261,4 @@ async fn record_delivery(
         hook = %hook.name, project = %hook.home, decision.reason = reason.code(), delivery = %id, "delivery answered"
     );
     Ok(Answer { delivery: id, reason, job: None })
-}
-
-async fn new_delivery(
-    ctx: &Context,
-    hook: &Webhook,
-    id: DeliveryId,
-    event: EventId,
-    reason: Reason,
-) -> Result<Delivery, Error> {
-    let at = ctx.store.load_delivery(&id).await?.map_or_else(|| ctx.clock.now(), |first| first.at);
-    Ok(Delivery::new(id, hook.home.clone(), Source::Webhook, event, at, reason))
 }

@@ -14,7 +14,7 @@ use pullyard_loopback::{is_from_page, require_own_host};
 use rustack_auth::{AuthError, StaticCredentialProvider, hash_payload, verify_sigv4};
 use serde_json::json;
 
-use crate::aws::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use crate::account::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use crate::server::json_response;
 use crate::timestamp::random_hex;
 

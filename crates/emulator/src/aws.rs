@@ -4,17 +4,12 @@ use std::path::PathBuf;
 
 use crate::Error;
 use crate::access::{Access, Credentials};
+use crate::direct::Direct;
 use crate::dynamodb::DynamoDb;
 use crate::ecs::{self, Ecs};
 use crate::s3::{Buckets, S3};
 use crate::secretsmanager::SecretsManager;
 use crate::sqs::{self, Sqs};
-
-pub const REGION: &str = "us-east-1";
-pub const ACCOUNT: &str = "000000000000";
-/// The credentials of clients of an open AWS, whose S3 checks signatures nevertheless.
-pub const ACCESS_KEY_ID: &str = "local";
-pub const SECRET_ACCESS_KEY: &str = "local";
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -76,6 +71,18 @@ impl Aws {
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
+    }
+
+    /// Calls of DynamoDB, SQS, Secrets Manager and ECS without a connection.
+    #[must_use]
+    pub fn direct(&self) -> Direct {
+        let of = |url: &str, router: &axum::Router| (url.trim_start_matches("http://").to_owned(), router.clone());
+        Direct::new([
+            of(&self.dynamodb.url, &self.dynamodb.router),
+            of(&self.sqs.url, &self.sqs.router),
+            of(&self.secretsmanager.url, &self.secretsmanager.router),
+            of(&self.ecs.url, &self.ecs.router),
+        ])
     }
 
     /// For clients of these services.

@@ -23,6 +23,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(3_600);
 pub(crate) struct DynamoDb {
     pub(crate) url: String,
     pub(crate) server: Server,
+    pub(crate) router: Router,
     _sweeper: Server,
 }
 
@@ -34,9 +35,11 @@ impl DynamoDb {
             .route("/", post(handle))
             .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
             .with_state(database.clone());
+        let router = access.protect(router);
         Ok(Self {
             url: format!("http://{address}"),
-            server: Server::serve_router(listener, access.protect(router)),
+            server: Server::serve_router(listener, router.clone()),
+            router,
             _sweeper: Server::repeat(SWEEP_INTERVAL, move || sweep_expired(&database)),
         })
     }

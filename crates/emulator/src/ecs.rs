@@ -27,7 +27,7 @@ use axum::routing::{get, post};
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-pub use run::RunTaskOutcome;
+pub use tasks::RunTaskOutcome;
 
 use crate::Error;
 use crate::access::Access;
@@ -86,6 +86,7 @@ pub struct Ecs {
     pub(crate) url: String,
     tasks: Arc<TaskRegistry>,
     server: Server,
+    pub(crate) router: Router,
 }
 
 impl Ecs {
@@ -103,7 +104,8 @@ impl Ecs {
             .route("/", post(protocol::handle))
             .route("/v4/{task}/task", get(describe::get_metadata))
             .with_state(Arc::clone(&tasks));
-        Ok(Self { url, tasks, server: Server::serve_router(listener, access.protect(router)) })
+        let router = access.protect(router);
+        Ok(Self { url, tasks, server: Server::serve_router(listener, router.clone()), router })
     }
 
     /// Subscribes to future state changes, as complete EventBridge envelopes.

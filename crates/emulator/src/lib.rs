@@ -7,7 +7,9 @@ pub mod s3;
 pub mod sqs;
 
 mod access;
+mod account;
 mod aws;
+mod direct;
 mod dynamodb;
 mod error;
 mod memory;
@@ -16,6 +18,8 @@ mod server;
 mod timestamp;
 
 pub use access::{Access, Credentials};
-pub use aws::{ACCESS_KEY_ID, ACCOUNT, Aws, Endpoints, Options, REGION, SECRET_ACCESS_KEY};
+pub use account::{ACCESS_KEY_ID, ACCOUNT, REGION, SECRET_ACCESS_KEY};
+pub use aws::{Aws, Endpoints, Options};
+pub use direct::Direct;
 pub use error::Error;
 pub use memory::MemoryDynamoDb;

@@ -28,6 +28,7 @@ const MAX_PAGE: usize = 100;
 pub(crate) struct SecretsManager {
     pub(crate) url: String,
     pub(crate) server: Server,
+    pub(crate) router: Router,
 }
 
 impl SecretsManager {
@@ -41,7 +42,8 @@ impl SecretsManager {
         };
         let service = Arc::new(Service { secrets: Mutex::new(secrets), file });
         let router = Router::new().route("/", post(handle)).with_state(service);
-        Ok(Self { url: format!("http://{address}"), server: Server::serve_router(listener, access.protect(router)) })
+        let router = access.protect(router);
+        Ok(Self { url: format!("http://{address}"), server: Server::serve_router(listener, router.clone()), router })
     }
 }
 

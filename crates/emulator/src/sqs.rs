@@ -125,6 +125,7 @@ async fn restore_trace_headers(operation: &str, request: &Value, answer: Respons
 pub(crate) struct SqsServer {
     pub(crate) url: String,
     pub(crate) queues: Sqs,
+    pub(crate) router: Router,
     provider: Arc<RustackSqs>,
     server: Server,
 }
@@ -144,8 +145,9 @@ impl SqsServer {
         // Clients that use the queue URL as endpoint post to its path.
         let router =
             Router::new().route("/", post(handle)).route("/{account}/{queue}", post(handle)).with_state(queues.clone());
-        let server = Server::serve_router(listener, access.protect(router));
-        Ok(Self { url: format!("http://{address}"), queues, provider, server })
+        let router = access.protect(router);
+        let server = Server::serve_router(listener, router.clone());
+        Ok(Self { url: format!("http://{address}"), queues, router, provider, server })
     }
 
     /// Stops the queues first, which ends open long polls.

@@ -8,8 +8,7 @@ pub struct Account {
     pub login: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(from = "crate::github::ActorResponse")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
     /// The forge's id; survives renames and may exceed 2^53.
     pub id: u64,

@@ -28,11 +28,11 @@ use reqwest::Url;
 use serde_json::json;
 
 use crate::{
-    Account, Endpoint, Error, Forge, NewPullRequest, PullRequest, Repository, Token,
+    Account, Endpoint, Error, NewPullRequest, PullRequest, Repository, Token,
     error::is_found,
-    forge::Vendor,
     http_client::{self, RetryPolicy},
     names::RepositoryName,
+    vendor::Vendor,
 };
 
 use comments::CommentResponse;
@@ -45,7 +45,6 @@ use responses::RepositoryResponse;
 pub(crate) use responses::{AccountResponse, PullRequestResponse};
 
 pub(crate) static VENDOR: Vendor = Vendor {
-    connect: |endpoint, token| Bitbucket::new(endpoint, token).map(Forge::Bitbucket),
     git_login,
     is_event_name: webhook::is_event_name,
     parse_event: webhook::parse_event,

@@ -6,13 +6,10 @@ use crate::{
     github,
     http_client::RetryPolicy,
     pull_request::not_visible_yet,
-    push_refusal::PushPhrases,
     retry,
-    webhook::{Event, ParseError},
+    vendor::{GitLogin, Vendor},
 };
 use pullyard_domain::forge::ForgeKind;
-use serde_json::Value;
-use std::fmt;
 
 /// Calls the same method of the forge's client.
 macro_rules! dispatch {
@@ -38,34 +35,10 @@ pub enum Forge {
     Bitbucket(Bitbucket),
 }
 
-/// The functions of a forge that need no connection. Each forge has its own in its module.
-pub(crate) struct Vendor {
-    pub(crate) connect: fn(Endpoint, Token) -> Result<Forge, Error>,
-    pub(crate) git_login: for<'a> fn(&'a str) -> GitLogin<'a>,
-    pub(crate) is_event_name: fn(&str) -> bool,
-    /// Its arguments are the event's name and the body, which is an object.
-    pub(crate) parse_event: fn(&str, &Value) -> Result<Event, ParseError>,
-    pub(crate) push_phrases: &'static PushPhrases,
-}
-
 pub(crate) fn vendor(kind: ForgeKind) -> &'static Vendor {
     match kind {
         ForgeKind::GitHub => &github::VENDOR,
         ForgeKind::Bitbucket => &bitbucket::VENDOR,
-    }
-}
-
-/// The user and the password with which git uses a token over HTTPS.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct GitLogin<'a> {
-    pub user: &'static str,
-    /// The token, or the part of it that is secret.
-    pub password: &'a str,
-}
-
-impl fmt::Debug for GitLogin<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("GitLogin").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
@@ -76,7 +49,10 @@ pub fn git_login(kind: ForgeKind, token: &str) -> GitLogin<'_> {
 impl Forge {
     /// Sends nothing. Errors: `Settings` for an address or a token that cannot be right.
     pub fn connect(kind: ForgeKind, endpoint: Endpoint, token: Token) -> Result<Self, Error> {
-        (vendor(kind).connect)(endpoint, token)
+        match kind {
+            ForgeKind::GitHub => GitHub::new(endpoint, token).map(Self::GitHub),
+            ForgeKind::Bitbucket => Bitbucket::new(endpoint, token).map(Self::Bitbucket),
+        }
     }
 
     /// The client of issues, with labels and their history; `None` if the forge has none.

@@ -15,6 +15,7 @@ mod issues;
 mod manifest;
 mod open_items;
 mod pages;
+mod permissions;
 mod pull_requests;
 mod push_refusal;
 mod responses;
@@ -31,8 +32,8 @@ use reqwest::Url;
 use serde_json::json;
 
 use crate::{
-    Account, Endpoint, Error, Forge, GitLogin, NewPullRequest, PullRequest, Repository, Token, error::is_found,
-    forge::Vendor, names::RepositoryName,
+    Account, Endpoint, Error, GitLogin, NewPullRequest, PullRequest, Repository, Token, error::is_found,
+    names::RepositoryName, vendor::Vendor,
 };
 
 pub use app::{
@@ -41,19 +42,18 @@ pub use app::{
 };
 pub use app_permissions::{
     APP_EVENTS, analysing_permissions, app_permissions, attempt_permissions, control_permissions,
-    minimum_app_permissions, missing_permissions, reading_permissions, reviewing_permissions,
+    minimum_app_permissions, reading_permissions, reviewing_permissions,
 };
 use client::{Client, RetryPolicy};
-pub(crate) use comments::CommentResponse;
 pub(crate) use error_body::is_already_exists;
 pub use issues::{ChangedComment, Issue, IssueChange, IssueChangeKind};
 pub use manifest::{AppManifest, GitHubSite, is_account_name};
-pub(crate) use responses::{ActorResponse, PullRequestResponse, ReviewResponse};
+pub use permissions::missing_permissions;
+pub(crate) use responses::{PullRequestResponse, ReviewResponse};
 pub use start_event::{StartEvent, parse_start_event};
 pub use token_access::{TokenAccess, TokenPermission};
 
 pub(crate) static VENDOR: Vendor = Vendor {
-    connect: |endpoint, token| GitHub::new(endpoint, token).map(Forge::GitHub),
     git_login: |token| GitLogin { user: "x-access-token", password: token },
     is_event_name: webhook::is_event_name,
     parse_event: webhook::parse_event,

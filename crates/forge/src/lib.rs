@@ -25,13 +25,14 @@ mod stand_in;
 mod status;
 mod time;
 mod token;
+mod vendor;
 pub mod webhook;
 
 pub use accounts::{Access, Account, Actor, Permission};
 pub use bitbucket::Bitbucket;
 pub use endpoint::{Connections, Endpoint};
 pub use error::{Error, ErrorKind};
-pub use forge::{Forge, GitLogin, IssueClient, ReviewPosts, git_login};
+pub use forge::{Forge, IssueClient, ReviewPosts, git_login};
 pub use github::{
     APP_EVENTS, App, AppManifest, ChangedComment, CreatedApp, GitHub, GitHubApp, GitHubSite, Installation,
     InstallationToken, Issue, IssueChange, IssueChangeKind, Permissions, RepositorySelector, StartEvent, TokenAccess,
@@ -54,3 +55,4 @@ pub use stand_in::{BoxFuture, Exchange, ExchangeResult};
 pub use status::{CommitState, CommitStatus};
 pub use time::Time;
 pub use token::Token;
+pub use vendor::GitLogin;

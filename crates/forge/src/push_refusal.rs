@@ -41,18 +41,6 @@ pub enum PushRefusal {
     Other(Option<String>),
 }
 
-/// The phrases of a forge, in lower case unless stated otherwise. `parse_push_refusal` has the phrases of all forges.
-pub(crate) struct PushPhrases {
-    /// Mean a missing permission for workflows in a message with the word `workflow`.
-    pub(crate) workflow: &'static [&'static str],
-    pub(crate) secret: &'static [&'static str],
-    pub(crate) protected: &'static [&'static str],
-    /// Mark messages above a broken rule, in their own case.
-    pub(crate) rule_headings: &'static [&'static str],
-    /// Each is a list of phrases that occur together.
-    pub(crate) denied: &'static [&'static [&'static str]],
-}
-
 /// `None` if the forge decided nothing, so the push is repeated.
 pub fn parse_push_refusal(kind: ForgeKind, output: &PushOutput<'_>) -> Option<PushRefusal> {
     let PushOutput { reason, messages } = *output;

@@ -1,12 +1,11 @@
 //! Reviews of pull requests: verdicts, comments, and threads.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{Actor, Time};
 
 /// A comment on an issue or a whole pull request, not on lines.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(from = "crate::github::CommentResponse")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comment {
     pub id: u64,
     pub body: String,

@@ -2,10 +2,13 @@
 //! Source: <https://git-scm.com/docs/gitrepository-layout>. A repository in the reftable format has no such files.
 
 use crate::Error;
-use crate::git_queries::is_object_id;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::{fs, io};
+
+pub fn is_object_id(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
 
 /// The commit of each branch, by the branch's name without `refs/heads/`. Errors: `Storage`.
 pub async fn read_branches(git_dir: &Path) -> Result<BTreeMap<String, String>, Error> {

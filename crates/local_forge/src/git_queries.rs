@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use crate::{Error, branches::read_branches, git::Git, users::Account};
+use crate::{
+    Error,
+    branches::{is_object_id, read_branches},
+    git::Git,
+    users::Account,
+};
 
 const MAX_FILE_DIFF_BYTES: u64 = 8 * 1024 * 1024;
-
-pub fn is_object_id(text: &str) -> bool {
-    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckoutUpdate {

@@ -5,8 +5,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::{Error, repositories::FIRST_ID};
+use crate::Error;
 
+/// Not representable as a double: a client that parses ids as floating point fails here, before it uses GitHub.
+pub(crate) const FIRST_ID: u64 = 9_007_199_254_740_993;
 const BLOCK: u64 = 2_000;
 
 #[derive(Debug)]

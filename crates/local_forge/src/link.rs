@@ -3,9 +3,9 @@
 
 use crate::Error;
 use crate::existing::ExistingRepository;
+use crate::ids::FIRST_ID;
 use crate::names::FullName;
 use crate::record::RepositoryRecord;
-use crate::repositories::FIRST_ID;
 use std::fs;
 use std::io;
 use std::path::Path;

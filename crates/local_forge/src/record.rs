@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::{Error, reviews::NewReview, role::Role, users::Account};
+use crate::{Error, role::Role, users::Account};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -59,24 +59,7 @@ impl PullRecord {
         self.state == PullState::Open
     }
 
-    /// The review that an earlier request with the same key and content has created.
-    pub fn find_review(&self, author: u64, new: &NewReview) -> Option<&ReviewRecord> {
-        let key = Some(new.key.as_deref()?);
-        let comments = |review: u64| {
-            let of_review = self.comments.iter().filter(move |comment| comment.review == review);
-            let first = of_review.filter(|comment| comment.in_reply_to.is_none());
-            first.map(|comment| (comment.path.as_str(), comment.original_line, comment.body.as_str()))
-        };
-        let new_comments =
-            || new.comments.iter().map(|comment| (comment.path.as_str(), comment.line, comment.body.as_str()));
-        self.reviews.iter().find(|review| {
-            (review.author.id, review.key.as_deref()) == (author, key)
-                && (review.state, review.body.as_str()) == (new.verdict.state(), new.body.as_str())
-                && comments(review.id).eq(new_comments())
-        })
-    }
-
-    /// Like `find_review`.
+    /// The comment that an earlier request with the same key and content has created.
     pub fn find_note(&self, new: &IssueCommentRecord) -> Option<&IssueCommentRecord> {
         let content = |note: &IssueCommentRecord| (note.author.id, note.key.clone(), note.body.clone());
         self.notes.iter().find(|note| new.key.is_some() && content(note) == content(new))

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use crate::{
     clock,
     forge_state::Shared,
+    ids::FIRST_ID,
     record::{IssueCommentRecord, LineCommentRecord, Pull, PullRecord, ReviewRecord, ReviewState, StatusRecord},
-    repositories::{FIRST_ID, RepositoryEntry},
+    repositories::RepositoryEntry,
     role::Role,
     users::{Account, AccountKind, Member},
 };

@@ -12,12 +12,10 @@ use crate::{
     Error,
     branches::read_branches,
     git::Git,
+    ids::FIRST_ID,
     names::{self, FullName},
     record::{self, RepositoryRecord},
 };
-
-/// Not representable as a double: a client that parses ids as floating point fails here, before it uses GitHub.
-pub const FIRST_ID: u64 = 9_007_199_254_740_993;
 
 #[derive(Debug)]
 pub struct RepositoryEntry {

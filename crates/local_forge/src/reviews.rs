@@ -11,7 +11,7 @@ use crate::{
     diff, events,
     forge_state::Shared,
     pulls, pushes,
-    record::{LineCommentRecord, Pull, ReviewRecord, ReviewState, Side},
+    record::{LineCommentRecord, Pull, PullRecord, ReviewRecord, ReviewState, Side},
     repositories::RepositoryEntry,
 };
 
@@ -101,7 +101,7 @@ pub async fn create_review(
 ) -> Result<(ReviewRecord, Box<Pull>), Rejection> {
     let pull = pulls::find(entry, number).await?.ok_or(Rejection::NotFound)?;
     // Before the checks: a repeat must succeed after the branch moved.
-    if let Some(first) = pull.record.find_review(actor.account.id, &new).cloned() {
+    if let Some(first) = find_review(&pull.record, actor.account.id, &new).cloned() {
         return Ok((first, Box::new(pull)));
     }
     check_verdict(pull.record.author_id, actor, &new)?;
@@ -131,7 +131,7 @@ pub async fn create_review(
     }
     let stored = review.clone();
     let changed = pulls::update_record(shared, entry, number, |pull| {
-        if let Some(first) = pull.find_review(stored.author.id, &new) {
+        if let Some(first) = find_review(pull, stored.author.id, &new) {
             return Ok(Some(first.clone()));
         }
         pull.complete_review_request(stored.author.id);
@@ -152,6 +152,23 @@ pub async fn create_review(
 async fn is_earlier_commit(shared: &Shared, entry: &RepositoryEntry, pull: &Pull, commit: &str) -> Result<bool, Error> {
     let (git, dir) = (&shared.git, &entry.git_dir);
     Ok(git.is_commit(dir, commit).await? && git.is_ancestor(dir, commit, &pull.head_sha).await?)
+}
+
+/// The review that an earlier request with the same key and content has created.
+fn find_review<'a>(pull: &'a PullRecord, author: u64, new: &NewReview) -> Option<&'a ReviewRecord> {
+    let key = Some(new.key.as_deref()?);
+    let comments = |review: u64| {
+        let of_review = pull.comments.iter().filter(move |comment| comment.review == review);
+        let first = of_review.filter(|comment| comment.in_reply_to.is_none());
+        first.map(|comment| (comment.path.as_str(), comment.original_line, comment.body.as_str()))
+    };
+    let new_comments =
+        || new.comments.iter().map(|comment| (comment.path.as_str(), comment.line, comment.body.as_str()));
+    pull.reviews.iter().find(|review| {
+        (review.author.id, review.key.as_deref()) == (author, key)
+            && (review.state, review.body.as_str()) == (new.verdict.state(), new.body.as_str())
+            && comments(review.id).eq(new_comments())
+    })
 }
 
 fn check_verdict(author: u64, actor: &Actor, new: &NewReview) -> Result<(), Rejection> {

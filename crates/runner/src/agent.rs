@@ -10,6 +10,7 @@ mod command;
 mod command_line_event;
 mod cost_meter;
 pub(crate) mod detect;
+pub(crate) mod driver;
 pub(crate) mod drivers;
 pub(crate) mod environment;
 #[cfg(test)]
@@ -26,32 +27,30 @@ mod model_route;
 mod prices;
 mod prompt_escape;
 mod reported_usage;
-pub(crate) mod restart;
+mod restart;
+mod restart_pauses;
 mod run;
+mod run_context;
 mod run_state;
 pub(crate) mod session;
 mod usage_reporter;
+mod variant_name;
 
-use agent_event::{Tokens, UsageTotal};
+use agent_event::UsageTotal;
 pub(crate) use choice::{AgentChoice, choose_agent};
 pub use detect::list_local_agents;
+pub use drivers::agent_variables;
 use environment::Environment;
-pub use environment::agent_variables;
-pub use restart::RestartPauses;
+pub use restart_pauses::RestartPauses;
+pub(crate) use restart_pauses::parse_pauses;
 
-use crate::Isolation;
-use crate::RunJob;
 use crate::agent_files;
 use crate::api::event_draft::EventDraft;
-use crate::git::Git;
-use crate::git::target::Target;
+use crate::attempt::Attempt;
 use crate::git::work;
-use crate::git::workspace::Workspace;
-use crate::inputs::messages::{InputTracker, newest_number, prompt_with_messages};
-use crate::job::attempt::Attempt;
+use crate::inputs::messages::{newest_number, prompt_with_messages};
 use crate::output;
 use crate::process::program::find_program_at;
-use crate::process::sandbox::JobSandbox;
 use crate::stop::Stop;
 use adapter::{Adapter, StartInput};
 use classify::{EndFacts, Verdict};
@@ -63,11 +62,11 @@ use model_route::create_proxy;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::AgentWrites;
 use pullyard_domain::prompt::QUESTION_FILE;
-use pullyard_domain::text::Quoted;
-use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::Assignment;
 use pullyard_protocol::event::EventKind;
 use run::RunEnd;
+use run_context::agent_missing;
+pub(crate) use run_context::{Run, SessionResume};
 use run_state::SharedRunState;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -82,27 +81,6 @@ const QUESTION_SUPERSEDED_PROMPT: &str =
     "Users sent messages before they saw your question. Act on them, and ask again if you still have to.";
 const SESSION_LOST_NOTE: &str = "\n\nAn earlier session on this task broke off; files in this folder may already contain a \
                            part of its work. Inspect them first.";
-
-pub(crate) struct SessionResume {
-    pub(crate) session: String,
-    pub(crate) prompt: String,
-    pub(crate) tokens: Tokens,
-}
-
-pub(crate) struct Run<'a> {
-    pub(crate) attempt: &'a Attempt<'a>,
-    pub(crate) options: &'a RunJob,
-    /// Its prompt contains the conversation.
-    pub(crate) assignment: &'a Assignment,
-    pub(crate) resume: Option<&'a SessionResume>,
-    pub(crate) has_earlier_work: bool,
-    pub(crate) workspace: &'a Workspace,
-    pub(crate) inputs: &'a InputTracker<'a>,
-    pub(crate) git: &'a Git,
-    pub(crate) target: &'a Target,
-    pub(crate) isolation: Isolation,
-    pub(crate) sandbox: Option<&'a JobSandbox>,
-}
 
 /// An agent and the state that all its starts share.
 struct Agent<'a> {
@@ -163,7 +141,7 @@ pub(crate) async fn run(run: &Run<'_>, choice: &AgentChoice, environment: &Envir
             Verdict::Stopped(stop) => return Err(stop),
             Verdict::Failed(failure) => return Err(failure.into()),
             Verdict::Retry(transient) => {
-                restart::wait_before_restart(transient, run).await?;
+                restart::wait_before_restart(transient, run.attempt, &run.options.agent_waits).await?;
                 session = end.record.session.or(session);
                 resume_prompt = CONTINUE_PROMPT;
             }
@@ -274,7 +252,7 @@ impl Agent<'_> {
             turn_limit: self.limits.turns,
             cost_limit: self.limits.cost,
             cost_upper_bound: self.usage.cost_upper_bound,
-            now: now(),
+            now: SystemTime::now().into(),
         }))
     }
 }
@@ -345,17 +323,6 @@ fn create_adapter(
     })
 }
 
-/// A relative path names a file of the repository if there is a checkout, any other name a program of the machine.
-fn agent_missing(run: &Run<'_>, agent: &str, reason: &dyn std::fmt::Display) -> Stop {
-    run.attempt.events.log(format!("The agent could not be started: {reason}."));
-    if run.assignment.kind.spec().checkout && agent.contains('/') && !agent.starts_with('/') {
-        // The fault of its first line, if it has one.
-        let reason = Quoted(reason.to_string().strip_prefix(&format!("{agent}: ")).map(str::to_owned));
-        return Failure::AgentScriptMissing { agent: agent.to_owned(), reason }.into();
-    }
-    Failure::AgentMissing { agent: agent.to_owned(), runner: "the runner".into() }.into()
-}
-
 /// The environment of every agent. Agents inherit no other variables of the runner.
 fn agent_environment(run: &Run<'_>, environment: &Environment<'_>) -> Vec<(&'static str, OsString)> {
     let assignment = run.assignment;
@@ -366,14 +333,4 @@ fn agent_environment(run: &Run<'_>, environment: &Environment<'_>) -> Vec<(&'sta
         variables.push(("PULLYARD_SESSION", session.into()));
     }
     variables
-}
-
-/// The name of an enum's variant on the wire.
-pub(crate) fn variant_name(variant: impl serde::Serialize) -> String {
-    let name = serde_json::to_value(variant).ok();
-    name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-fn now() -> Timestamp {
-    SystemTime::now().into()
 }

@@ -21,6 +21,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+/// The complete events of an agent, one per line.
+pub(crate) const OUTPUT_FILE: &str = "agent-output.jsonl";
 /// Places reserved for late artifacts: the patch, the record, the last message and a checkpoint.
 const RESERVED_PLACES: usize = 8;
 /// Limit for the outputs of all checks together, so that the other artifacts fit. Units: bytes.

@@ -8,6 +8,7 @@ pub(crate) mod commit;
 pub(crate) mod conflicts;
 mod error;
 pub(crate) mod exclusion_report;
+mod exclusions;
 pub(crate) mod names;
 pub(crate) mod nested;
 pub(crate) mod patch;

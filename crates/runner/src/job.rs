@@ -1,14 +1,15 @@
 //! Runs one attempt of a job, from its claim to its finish. `phases` has the phases in between.
 
-pub(crate) mod attempt;
 pub(crate) mod checks;
 mod deliver;
 mod ending;
 mod phases;
-pub(crate) mod prepare;
+mod preparation;
+mod prepare;
 pub(crate) mod project_command;
 pub(crate) mod setup;
-pub(crate) mod work;
+mod work;
+pub(crate) mod work_result;
 
 use crate::agent::attempt_usage::AttemptUsage;
 use crate::api::calls::Calls;
@@ -16,6 +17,7 @@ use crate::api::outbox::Outbox;
 use crate::api::reporter::{AnswerHandlers, Reporter};
 use crate::api::start::claim;
 use crate::artifacts::uploader::Uploader;
+use crate::attempt::Attempt;
 use crate::checkpoint::state::CheckpointState;
 use crate::deadline::{Deadline, instant_after};
 use crate::inputs::conversation;
@@ -28,7 +30,6 @@ use crate::secrets::forge_tokens::ForgeTokens;
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use crate::{Error, Exit, RunJob};
-use attempt::Attempt;
 use deliver::change::preserve_finished_work;
 use ending::Ending;
 use phases::run_phases;

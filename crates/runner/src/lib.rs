@@ -9,6 +9,7 @@ mod agent_files;
 mod api;
 mod args;
 mod artifacts;
+mod attempt;
 mod checkpoint;
 mod command;
 mod daemon;

@@ -1,7 +1,7 @@
 //! The flags of `run-job`, each with an environment name. Its only secret comes from the environment.
 
 use crate::agent::host_profile::AgentProfile;
-use crate::agent::restart::{RestartPauses, parse_pauses};
+use crate::agent::{RestartPauses, parse_pauses};
 use crate::process::pid_namespace::ProcessNamespace;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::trace::TraceId;

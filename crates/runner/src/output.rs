@@ -2,10 +2,10 @@
 //! The agent may change every file there, so the output is hostile, and the input files are copies.
 
 use crate::agent_files;
+use crate::attempt::Attempt;
 use crate::git::Git;
 use crate::git::workspace::disk::{create_private_dirs, run_blocking};
 use crate::git::workspace::{Workspace, remove_entry};
-use crate::job::attempt::Attempt;
 use pullyard_domain::output::{INPUT_FOLDER, MAX_OUTPUT_BYTES, OUTPUT_FILE, OutputFault, PULLYARD_FOLDER};
 use pullyard_protocol::json;
 use serde::Deserialize;

@@ -2,4 +2,5 @@
 
 pub(crate) mod access;
 pub(crate) mod forge_tokens;
+pub(crate) mod own_token;
 pub(crate) mod redact;

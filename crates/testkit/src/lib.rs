@@ -1,6 +1,7 @@
 //! Proxies, faults and observers for the tests of several crates. No deployed program links this crate.
 
 mod conditions;
+mod direct;
 mod fault;
 mod lag;
 pub mod lambda;
@@ -15,6 +16,7 @@ mod split_batch;
 mod wire;
 
 pub use conditions::WriteConditions;
+pub use direct::DirectClient;
 pub use fault::Fault;
 pub use lag::Lag;
 pub use meter::{Meter, Units};

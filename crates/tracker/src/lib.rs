@@ -5,6 +5,7 @@ mod client;
 mod jira;
 mod linear;
 mod own_tool;
+mod tool_client;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub use pullyard_domain::tracker::{ToolAccount as Account, ToolScope as Scope, T
 pub use pullyard_forge::Token;
 pub use pullyard_forge::webhook::Secret;
 use pullyard_forge::webhook::SignatureError;
+pub use tool_client::{ToolClient, hook_place, parse_delivery};
 
 /// Time for all calls of one `read` or `apply`: half the time of the calling function.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -5,6 +5,7 @@ mod artifacts;
 mod cancel;
 mod checks;
 mod create;
+mod job_arg;
 mod list;
 mod logs;
 mod output;
@@ -23,6 +24,7 @@ pub(super) use provenance::provenance;
 
 use super::{open, watch};
 use crate::client::prelude::*;
+use job_arg::JobArg;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::job::Job;
 
@@ -89,19 +91,6 @@ enum Command {
   git diff | pullyard jobs send 7F2K -")]
     Send(answer::Message),
     Retry(retry::Retry),
-}
-
-#[derive(clap::Args)]
-struct JobArg {
-    /// Job id.
-    #[arg(value_name = "JOB")]
-    id: String,
-}
-
-impl JobArg {
-    async fn resolve(&self, session: &Session) -> Result<JobId, CliError> {
-        session.resolve_job(&self.id).await
-    }
 }
 
 impl Jobs {

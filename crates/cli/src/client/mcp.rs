@@ -2,6 +2,7 @@
 //! Source: <https://modelcontextprotocol.io/specification>.
 
 mod message;
+mod rpc_error;
 mod tools;
 
 use crate::client::prelude::*;

@@ -1,7 +1,9 @@
 //! `pullyard run`: starts the run of a prompt or of a plan file.
 
 use super::choices::agent_choices;
-use super::runs::plan_file::{self, FAULT_HELP, PlacedFault, PlanFile, count_faults};
+use super::runs::parse_dollars;
+use super::runs::placed_fault::PlacedFault;
+use super::runs::plan_file::{self, FAULT_HELP, PlanFile, count_faults};
 use super::runs::watch;
 use super::screen::write_stderr;
 use crate::client::prelude::*;
@@ -72,10 +74,6 @@ pub(super) struct Start {
     /// Follow the run until it ends; exits with 6 if it failed or was cancelled.
     #[arg(long)]
     watch: bool,
-}
-
-pub(super) fn parse_dollars(text: &str) -> Result<Number, String> {
-    text.parse().map_err(|_| "use an amount in dollars, such as 5 or 0.50".into())
 }
 
 pub(super) fn parse_param(text: &str) -> Result<(String, String), String> {

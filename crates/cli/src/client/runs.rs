@@ -1,16 +1,17 @@
 //! `pullyard runs`: plan files, which need no server, and the runs of plans.
 
 pub(super) mod check;
+pub(super) mod placed_fault;
 pub(super) mod plan_file;
 mod pull_request;
 mod show;
+mod step;
 mod trace;
 pub(super) mod watch;
 mod yaml;
 
 pub(super) use show::explain;
 
-use super::run::parse_dollars;
 use super::{Global, saved_url};
 use crate::client::prelude::*;
 use pullyard_domain::id::{JobId, RunId};
@@ -167,6 +168,10 @@ impl StepArg {
         let fault = if question.is_some() { "asks a user, so it never has a job" } else { "has no job" };
         job.ok_or_else(|| CliError::not_found(format!("{name} {fault}")).with_help(why))
     }
+}
+
+pub(super) fn parse_dollars(text: &str) -> Result<Number, String> {
+    text.parse().map_err(|_| "use an amount in dollars, such as 5 or 0.50".into())
 }
 
 /// Errors: `NotFound` with the names of all steps.

@@ -1,10 +1,11 @@
 //! `pullyard why`: explains a job, a run or its step, a ticket, a pull request or a delivery in one sentence.
 
+use super::explain_job::explain_job;
 use super::fault::NOTHING_TO_DO;
 use super::{pulls, runs};
 use crate::client::prelude::*;
 use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
+use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
 use pullyard_protocol::delivery::{Delivery, DeliveryQuery};
 use pullyard_protocol::job::Job;
 use pullyard_protocol::pull_request::PullRequestName;
@@ -74,15 +75,6 @@ async fn explain_ticket_or_job(session: &Session, subject: &str) -> Result<(), C
         .with_help("`pullyard tickets list`, `pullyard jobs`, `pullyard runs` and `pullyard deliveries` list them")),
         Err(fault) => Err(fault),
     }
-}
-
-pub(super) async fn explain_job(session: &Session, prefix: &str, id: &JobId) -> Result<(), CliError> {
-    let explanation = session.api.explain_job(id).await?;
-    session.screen.explain(
-        &explanation,
-        &format!("{prefix}{}", explanation.sentence),
-        &format::with_job_id(&explanation.help, id),
-    )
 }
 
 /// Explains the first that applies: the active job, the wait, a later refusal, the last job, the last decision.

@@ -1,7 +1,7 @@
 //! Tests whether a model's provider accepts a key.
 
-use crate::admin::names::check_secret_use;
 use crate::admin::secrets::check_secret_kind;
+use crate::allowed_names::check_secret_use;
 use crate::forge::endpoint;
 use crate::{Context, Error};
 use pullyard_domain::agent::key_check::ModelKeyTest;

@@ -2,10 +2,9 @@
 
 use crate::admin::columns::check_removed_columns;
 use crate::admin::hold::wake_held_tickets;
-use crate::admin::names::{check_new_integration_name, check_new_secrets, check_repository_name};
 use crate::admin::secrets::check_secret_kind;
 use crate::admin::update_project::update_project;
-use crate::corrupt::skip_corrupt_items;
+use crate::allowed_names::{check_new_integration_name, check_new_secrets, check_repository_name};
 use crate::forge::{forge_client_by_name, forge_client_with_secret, get_account, load_token_or_flaw};
 use crate::review::clear_gone;
 use crate::trackers::choose::check_tool;
@@ -50,11 +49,6 @@ pub async fn create_project(
         Some(existing) if existing.name == project.name && existing.settings == project.settings => Ok(existing),
         _ => Err(Error::NameTaken { resource: "project", name: project.id.to_string() }),
     }
-}
-
-/// Omits missing projects and those that this version cannot parse.
-pub async fn load_readable_projects(ctx: &Context, ids: &[ProjectId]) -> Result<Vec<Project>, Error> {
-    skip_corrupt_items(ctx, ctx.store.load_projects(ids).await?)
 }
 
 /// Writes: PROJECT if `rev` is unchanged.

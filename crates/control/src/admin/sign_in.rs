@@ -1,7 +1,7 @@
 //! Signs a browser in, with a single-use link or an API token. The session is a signed cookie that names a token. Each
 //! request reads the token, so revoking it ends the session.
 
-use crate::admin::signed_tokens::{Session, SignInCode};
+use crate::signed_tokens::{Session, SignInCode};
 use crate::{Context, Error};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Token, TokenKind, Write};

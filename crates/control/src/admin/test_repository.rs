@@ -1,6 +1,6 @@
 //! Tests which features work in a repository with our credentials.
 
-use crate::admin::names::check_integration_use;
+use crate::allowed_names::check_integration_use;
 use crate::forge::{app_client, forge_client};
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;

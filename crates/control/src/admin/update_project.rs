@@ -1,6 +1,6 @@
 //! Changes a project that others may change at the same time.
 
-use crate::admin::names::check_new_secrets;
+use crate::allowed_names::check_new_secrets;
 use crate::{Context, Error};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::naming::ProjectChange;

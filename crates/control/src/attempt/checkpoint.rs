@@ -1,7 +1,7 @@
 //! Finds the checkpoint from which an attempt resumes.
 
-use super::load_trusted_job;
 use crate::jobs::artifacts::find_uploaded_checkpoint;
+use crate::jobs::load_leased_job::load_trusted_job;
 use crate::{Context, Error};
 use pullyard_domain::artifact::{Artifact, MissingReason};
 use pullyard_domain::id::JobId;

@@ -1,8 +1,8 @@
 //! Issues the credentials of an attempt while it holds its job. An App's token is minted per call and never stored.
 
-use super::load_trusted_job;
-use crate::admin::names::{check_integration_use, check_secret_use};
+use crate::allowed_names::{check_integration_use, check_secret_use};
 use crate::forge::{endpoint, mint_installation_token};
+use crate::jobs::load_leased_job::load_trusted_job;
 use crate::{Context, Error, SecretFault};
 use pullyard_domain::agent::ModelKey;
 use pullyard_domain::forge::{Auth, Integration};

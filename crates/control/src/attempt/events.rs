@@ -1,6 +1,6 @@
 //! Stores the events of an agent. An empty batch is a heartbeat.
 
-use super::{load_job_of, load_leased_job};
+use crate::jobs::load_leased_job::{load_job_of, load_leased_job};
 use crate::{Context, Error};
 use pullyard_domain::job::{DesiredState, Fence, Job, TransitionRefusal};
 use pullyard_store::{EventBatch, Write};

@@ -1,8 +1,8 @@
 //! Finishes an attempt when its runner reports the outcome.
 
 use crate::attempt::breaker::{load_capability, open_breaker};
-use crate::attempt::load_job_of;
 use crate::jobs::finish_job::{WriteParts, load_linked_pull_request, write_end};
+use crate::jobs::load_leased_job::load_job_of;
 use crate::jobs::suspension::write_suspension;
 use crate::{Context, Error};
 use pullyard_domain::breaker::AccountFault;

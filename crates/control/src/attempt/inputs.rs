@@ -1,6 +1,6 @@
 //! Lists the inputs of an attempt's agent.
 
-use super::load_trusted_job;
+use crate::jobs::load_leased_job::load_trusted_job;
 use crate::{Context, Error};
 use pullyard_domain::job::{Fence, Input};
 

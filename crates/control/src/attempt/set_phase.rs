@@ -1,6 +1,6 @@
 //! Records the next phase of an attempt.
 
-use crate::attempt::load_job_of;
+use crate::jobs::load_leased_job::load_job_of;
 use crate::runner::check_runner_trust;
 use crate::{Context, Error};
 use pullyard_domain::job::{DesiredState, Fence, Job, JobStatus, TransitionRefusal};

@@ -1,9 +1,9 @@
 //! Claims an attempt for a task and returns its assignment.
 
-use crate::admin::signed_tokens::Bootstrap;
 use crate::analyses::load_report;
 use crate::jobs::cancel_job::cancel_job;
 use crate::runner::check_runner_trust;
+use crate::signed_tokens::Bootstrap;
 use crate::{Context, Error};
 use pullyard_domain::analysis::AnalysisReport;
 use pullyard_domain::forge::Integration;

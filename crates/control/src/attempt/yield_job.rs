@@ -1,7 +1,7 @@
 //! Suspends a job at its runner's request: its agent asks a question, or a user wants a pause.
 
-use crate::attempt::load_job_of;
 use crate::jobs::finish_job::WriteParts;
+use crate::jobs::load_leased_job::load_job_of;
 use crate::jobs::suspension::write_suspension;
 use crate::{Context, Error};
 use pullyard_domain::job::{AgentReport, AttemptEnd, Fence, JobStatus, SuspendReport, Suspension, TransitionRefusal};

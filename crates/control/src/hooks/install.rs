@@ -1,8 +1,8 @@
 //! Installs and removes a hook, in the table and at its forge.
 
 use super::app;
-use crate::admin::names::check_repository_name;
 use crate::admin::secrets::{generate_secret_value, put_value};
+use crate::allowed_names::check_repository_name;
 use crate::forge::{forge_client_by_name, forge_client_for_hook};
 use crate::{Context, Error};
 use pullyard_domain::forge::{Auth, ForgeKind, Integration};

@@ -1,6 +1,6 @@
 //! Stores artifacts: the row, the object, then the `stored` mark. After a crash, the next reader checks the bucket.
 
-use crate::attempt::{load_leased_job, load_trusted_job};
+use crate::jobs::load_leased_job::{load_leased_job, load_trusted_job};
 use crate::{Context, Error};
 use pullyard_cloud::Upload;
 use pullyard_domain::artifact::{Artifact, ArtifactRefusal, ArtifactReservation, Artifacts, NewArtifact, object_key};

@@ -1,9 +1,9 @@
 //! Creates a job at a user's request: for a ticket, from a prompt, or both.
 
+use crate::answer::{Answer, named_job};
 use crate::facts::{load_repository_fact, load_repository_of_retry, load_spending_fact, load_usage_today};
 use crate::jobs::new_job::{NewJob, write_new_job};
 use crate::requester::{Requester, find_first_result, new_request};
-use crate::tickets::move_ticket::{Answer, named_job};
 use crate::{Clock, Context, Error};
 use pullyard_domain::budget::DailyUsage;
 use pullyard_domain::decision::Reason;

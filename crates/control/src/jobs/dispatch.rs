@@ -1,11 +1,12 @@
 //! Starts a task for a Ready job or wakes runners, and stops the tasks of lost attempts and ended jobs.
 //! No other module calls ECS for tasks.
 
-use crate::admin::signed_tokens::Bootstrap;
 use crate::counters::Counter;
+use crate::jobs::machine_queue::find_first;
 use crate::jobs::places::assign_places;
+use crate::postpone::postpone_after;
 use crate::runner::wake_runners;
-use crate::sweep::postpone::postpone_after;
+use crate::signed_tokens::Bootstrap;
 use crate::{Context, Error};
 use pullyard_cloud::{StartOutcome, TaskStart, trace};
 use pullyard_domain::breaker::{breaker_ids, longest_delay};
@@ -23,7 +24,7 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
         assigned = assign_places(ctx, &hinted).await;
         hinted = ctx.load_job(job).await?;
     }
-    let first = if ctx.on_one_machine { Box::pin(ctx.machine_queue().first(ctx, Some(job))).await? } else { None };
+    let first = if ctx.on_one_machine { Box::pin(find_first(ctx, Some(job))).await? } else { None };
     let started = Box::pin(start_or_stop(ctx, hinted.clone(), first.as_ref())).await;
     if ctx.on_one_machine && started.is_err() {
         // Its due time repeats it. It must not stop the others.
@@ -41,7 +42,7 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
 /// place may be free, and `up` at its start.
 pub async fn start_waiting(ctx: &Context) -> Result<(), Error> {
     let mut refused = None;
-    while let Some(first) = Box::pin(ctx.machine_queue().first(ctx, None)).await? {
+    while let Some(first) = Box::pin(find_first(ctx, None)).await? {
         if refused.as_ref() == Some(&first.id) {
             break;
         }

@@ -1,10 +1,10 @@
 //! Retries an ended job.
 
+use crate::answer::Answer;
 use crate::jobs::create_job::{JobRequest, create_job};
 use crate::jobs::start_analysis::{StartAnalysis, start_analysis};
 use crate::requester::Requester;
 use crate::review::{PullRequestRef, request_review};
-use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::denial::Denial;

@@ -1,8 +1,8 @@
 //! Starts an analysis of a repository's pull requests and issues.
 
+use crate::answer::Answer;
 use crate::facts::load_usage_today;
 use crate::jobs::new_job::{NewJob, write_new_job};
-use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
 use pullyard_domain::analysis::{Analysis, AnalysisPlan, ItemKind, agent_fault};
 use pullyard_domain::decision::Reason;

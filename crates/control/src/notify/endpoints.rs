@@ -1,9 +1,10 @@
 //! Adds, lists, tests, enables and deletes the endpoints of a project.
 
-use super::{load_state, parse_url, send, setup_url};
-use crate::admin::names::{check_new_secrets, list_own_project};
+use super::notices::load_state;
+use super::{parse_url, send, setup_url};
 use crate::admin::secrets::{check_secret_kind, set_secret};
 use crate::admin::update_project::{update_project, update_project_names};
+use crate::allowed_names::{check_new_secrets, list_own_project};
 use crate::{Context, Error};
 use pullyard_domain::id::{EndpointId, NoticeId, ProjectId, SecretName};
 use pullyard_domain::naming::{ProjectChange, new_secrets};

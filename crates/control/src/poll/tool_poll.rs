@@ -1,8 +1,9 @@
 //! Polls a ticket tool for changed tickets of a project.
 
-use crate::calls::load_tool_rest;
+use crate::host_rest::load_tool_rest;
+use crate::trackers::call_error::CallError;
 use crate::trackers::client::connect_client;
-use crate::trackers::tool::{CallError, record_call};
+use crate::trackers::tool::record_call;
 use crate::{Context, Error};
 use pullyard_domain::hook::poll_progress::{PollProgress, WebhookHealth};
 use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL};

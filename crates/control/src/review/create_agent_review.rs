@@ -1,7 +1,7 @@
 //! Creates the job of a requested review by an agent.
 
-use super::decide::with_snapshot;
 use super::facts::LoadedFacts;
+use super::snapshot::with_snapshot;
 use crate::jobs::new_job::{NewJob, NewReview, write_new_job};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;

@@ -7,16 +7,14 @@ use super::facts::{LoadedFacts, ProjectScope, answered_job, load_facts, load_pro
 use super::permission::get_permission_or_unknown;
 use super::pull_request_changed::record_pull_request_change;
 use super::show_decision::{is_shown_to_users, post_note, post_refusal};
-use crate::tickets::move_ticket::{Answer, named_job};
+use super::snapshot::with_snapshot;
+use crate::answer::{Answer, named_job};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
 use pullyard_domain::id::{EventId, JobId};
-use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::review::guard::{Decision, DecisionStep, ReviewFacts, ReviewFollowUp, decide};
-use pullyard_domain::review::{
-    Permission, PullRequestSnapshot, RequestedAction, Review, ReviewEvent, ReviewRequest, ReviewState,
-};
+use pullyard_domain::review::{Permission, RequestedAction, Review, ReviewEvent, ReviewRequest, ReviewState};
 use pullyard_domain::wakeup::QueuedReview;
 use pullyard_store::Write;
 
@@ -197,20 +195,6 @@ async fn trigger(
     log_decision(event, loaded, &decision.reason);
     send_revision_hints(ctx, id, &linked.id).await;
     Ok(Some(Answer { delivery: delivery.id.clone(), job: named_job(&decision.reason), reason: decision.reason }))
-}
-
-/// The pull request with the snapshot's newer state, and with its name and page.
-pub(super) fn with_snapshot(stored: &PullRequest, snapshot: &PullRequestSnapshot) -> PullRequest {
-    let merged = stored.merge_forge_state(snapshot.state, &snapshot.head, snapshot.updated_at);
-    let mut linked = merged.unwrap_or_else(|| stored.clone());
-    linked.repository_name = Some(snapshot.repository.clone());
-    if linked.url.is_empty() {
-        linked.url.clone_from(&snapshot.url);
-    }
-    if linked.branch.is_empty() {
-        linked.branch.clone_from(&snapshot.branch);
-    }
-    linked
 }
 
 fn log_decision(event: &ReviewEvent, loaded: &LoadedFacts, reason: &Reason) {

@@ -1,7 +1,7 @@
 //! Explains the state of a pull request's reviews in one sentence.
 
 use super::facts::{ProjectScope, load_facts};
-use super::request::{PullRequestRef, load_repository};
+use super::pull_request_ref::{PullRequestRef, load_repository};
 use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;

@@ -7,7 +7,7 @@ use super::source::ReviewSource;
 use crate::forge::forge_client;
 use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::jobs::places::await_place;
-use crate::sweep::postpone::postpone_after;
+use crate::postpone::postpone_after;
 use crate::{Context, Error};
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::commits;

@@ -1,6 +1,6 @@
 //! A pull request of the local forge: its content for a page, and its user's reviews, merges and closes.
 
-use crate::admin::names::check_integration_use;
+use crate::allowed_names::check_integration_use;
 use crate::forge::forge_client_with_secret;
 use crate::poll::compare_pull_request;
 use crate::{Context, Error, LOCAL_FORGE};

@@ -1,32 +1,15 @@
 //! Checks at the forge whether an account may start jobs for a repository, and caches the answer.
 
-use crate::admin::names::check_integration_use;
+use crate::allowed_names::check_integration_use;
 use crate::forge::forge_client;
 use crate::{Context, Error};
 use pullyard_domain::forge::Integration;
-use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::Repository;
 use pullyard_domain::review::{Author, Permission};
-use pullyard_domain::time::Timestamp;
 use pullyard_forge::{Actor, Permission as Access};
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
 
 const CACHE_TTL: Duration = Duration::from_secs(600);
-
-const MAX_ENTRIES: usize = 10_000;
-
-/// Integration, repository, pull request (only where the answer depends on it), account.
-type PermissionKey = (IntegrationId, u64, Option<u64>, u64);
-
-type PermissionEntry = Arc<Mutex<Option<(Permission, Timestamp)>>>;
-
-#[derive(Debug, Default)]
-pub struct PermissionCache {
-    entries: Mutex<HashMap<PermissionKey, PermissionEntry>>,
-}
 
 /// Takes a few seconds at most. Caches answers, but not failures.
 /// Errors: `NotListed`; `Forge` if it did not answer; `Cloud` if its token could not be read.
@@ -41,13 +24,7 @@ pub(crate) async fn get_permission(
     check_integration_use(integration, &repository.project)?;
     let of = integration.kind.spec().permission_per_pull_request.then_some(number);
     let question = (integration.id.clone(), repository.id, of, author.id);
-    let slot = {
-        let mut permissions = ctx.permissions().entries.lock().await;
-        if permissions.len() >= MAX_ENTRIES {
-            permissions.clear();
-        }
-        permissions.entry(question).or_default().clone()
-    };
+    let slot = ctx.permissions().entry(question).await;
     // Locked during the request, so that concurrent callers share the answer.
     let mut answer = slot.lock().await;
     let now = ctx.clock.now();

@@ -4,7 +4,7 @@
 use super::wanted_review::start_wanted_review;
 use crate::forge::forge_client;
 use crate::own_comment::{OwnComment, is_refused};
-use crate::sweep::postpone::postpone_after;
+use crate::postpone::postpone_after;
 use crate::{Context, Error};
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::explanation::explain_job;

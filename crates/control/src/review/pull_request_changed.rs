@@ -1,8 +1,8 @@
 //! Records that a pull request was closed, merged or reopened, or that its head moved.
 
-use super::decide::with_snapshot;
 use super::facts::{ProjectScope, find_project};
 use super::freeze_reviews::{cancel_for_closed_pull_request, is_revising};
+use super::snapshot::with_snapshot;
 use crate::jobs::cancel_job::cancel_job;
 use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::{Context, Error};

@@ -1,9 +1,10 @@
 //! Decides a delivery again at a user's request, with the forge's current data.
 
+use crate::answer::Answer;
 use crate::forge::forge_client;
 use crate::review::translate::{comment_event, review_event, to_pull_request_snapshot};
 use crate::review::{ProjectScope, decide_review};
-use crate::tickets::move_ticket::{Answer, move_ticket};
+use crate::tickets::move_ticket::move_ticket;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, ReviewSubject};

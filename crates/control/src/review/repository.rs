@@ -1,9 +1,9 @@
 //! Records that a repository was renamed, transferred or deleted. Its id does not change, so every link stays valid.
 
 use super::facts::ProjectScope;
-use crate::admin::names::check_integration_use;
+use crate::allowed_names::check_integration_use;
 use crate::forge::forge_client;
-use crate::poll::update_poll;
+use crate::poll::update_poll::update_poll;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::forge::{Integration, scheme_and_host};

@@ -2,13 +2,14 @@
 
 use super::decide::decide_review;
 use super::facts::ProjectScope;
+use super::pull_request_ref::{PullRequestRef, load_repository};
 use super::translate::to_pull_request_snapshot;
+use crate::answer::Answer;
 use crate::forge::forge_client;
-use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error, Requester};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::denial::Denial;
-use pullyard_domain::id::{EventId, IntegrationId, ProjectId, RepositoryName, ReviewId, TicketKey};
+use pullyard_domain::id::{EventId, RepositoryName, ReviewId, TicketKey};
 use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Repository;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestLink, PullRequestState};
@@ -17,14 +18,6 @@ use pullyard_domain::review::{
 };
 use pullyard_domain::text::truncate;
 use pullyard_store::Write;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PullRequestRef {
-    pub project: ProjectId,
-    pub repository: RepositoryName,
-    pub number: u64,
-    pub integration: Option<IntegrationId>,
-}
 
 /// Idempotent: with a key, by caller and key.
 /// Errors: `NotFound` (project, repository, pull request), `Forge`, `Contended`.
@@ -192,14 +185,6 @@ pub async fn unlink_pull_request(ctx: &Context, reference: &PullRequestRef) -> R
         }
         rounds.backoff().await?;
     }
-}
-
-pub async fn load_repository(ctx: &Context, reference: &PullRequestRef) -> Result<Repository, Error> {
-    ctx.load_project(&reference.project).await?;
-    let found = ctx.store.load_repository_by_name(&reference.project, &reference.repository).await?;
-    found
-        .filter(|found| reference.integration.as_ref().is_none_or(|id| found.integration == *id))
-        .ok_or_else(|| Error::not_found("repository", &reference.repository))
 }
 
 struct LoadedPullRequest {

@@ -4,7 +4,7 @@ use super::create_review_job::{NewReviewJob, create_review_job, send_revision_hi
 use super::facts::ticket_facts;
 use super::show_decision::show_decision;
 use crate::facts::{load_spending_fact, load_usage_today};
-use crate::tickets::settle_ticket::StepResult;
+use crate::tickets::step_result::StepResult;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::id::{DeliveryId, ReviewId};

@@ -1,7 +1,7 @@
 //! Shows a decision about a review on its pull request. `post_status` sends it to the forge.
 
-use super::decide::with_snapshot;
 use super::facts::LoadedFacts;
+use super::snapshot::with_snapshot;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::pull_request::{Note, PullRequest};

@@ -2,7 +2,7 @@
 
 use super::candidates::{CandidateSearch, list_matching_classes};
 use super::{RunnerToken, load_own_member};
-use crate::admin::signed_tokens::Bootstrap;
+use crate::signed_tokens::Bootstrap;
 use crate::{Context, Error};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ClaimId, InstanceId, RunnerId};

@@ -4,7 +4,7 @@ use super::facts::{LoadedFacts, load_facts};
 use super::group::{MAX_ROUNDS, wake_next_runs};
 use super::step_job::plan_step_job;
 use crate::jobs::cancel_job::cancel_job;
-use crate::sweep::postpone::postpone_after;
+use crate::postpone::postpone_after;
 use crate::{Context, Error};
 use pullyard_domain::id::RunId;
 use pullyard_domain::job::Job;

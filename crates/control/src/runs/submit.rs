@@ -3,7 +3,6 @@
 use super::group::{MAX_ROUNDS, join_group};
 use crate::facts::load_repository_fact;
 use crate::requester::{Requester, hash_request};
-use crate::templates::load_template;
 use crate::{Context, Error};
 use pullyard_domain::facts::RepositoryFact;
 use pullyard_domain::id::{EventId, ProjectId, RepositoryName, RunId, TemplateName};
@@ -110,7 +109,7 @@ async fn freeze(ctx: &Context, submission: &RunSubmission) -> Result<FrozenPlan,
     let project = ctx.load_project(&submission.project).await?;
     let json = match &submission.template {
         Some((name, _)) => {
-            load_template(ctx, &TemplateId { project: project.id.clone(), name: name.clone() }).await?.json()
+            ctx.load_template(&TemplateId { project: project.id.clone(), name: name.clone() }).await?.json()
         }
         None => submission.plan.clone(),
     };

@@ -3,7 +3,7 @@
 use super::deadlines::{RUNNERS_UNTIL, RoundTimer};
 use super::gauges::count_runner;
 use super::report::{Failures, Report};
-use super::write_step;
+use super::write_step::write_step;
 use crate::runner::{delete_with_mailbox, load_profiles, load_token_state};
 use crate::{Context, Error};
 use futures::StreamExt as _;

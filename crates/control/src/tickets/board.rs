@@ -1,7 +1,7 @@
 //! Events and earlier answers of the built-in board, shared by its use cases.
 
+use crate::answer::{Answer, named_job};
 use crate::requester::find_first_result;
-use crate::tickets::move_ticket::{Answer, named_job};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;

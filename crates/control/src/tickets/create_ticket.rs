@@ -1,10 +1,11 @@
 //! Creates a ticket on the built-in board.
 
+use crate::answer::Answer;
 use crate::facts::load_facts;
 use crate::jobs::new_job::write_new_ticket_and_job;
 use crate::requester::{Requester, new_request};
 use crate::tickets::board::{check_status, find_first_answer, new_event_id, stored_answer};
-use crate::tickets::move_ticket::{Answer, log_answer, new_delivery, plan_new_job};
+use crate::tickets::move_ticket::{log_answer, new_delivery, plan_new_job};
 use crate::tickets::suggest_key::{numbered_key, suggest_number};
 use crate::{Context, Error};
 use pullyard_domain::delivery::Source;

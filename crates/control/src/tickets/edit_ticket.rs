@@ -1,9 +1,10 @@
 //! Edits the text of a ticket on the built-in board.
 
+use crate::answer::Answer;
 use crate::facts::load_facts;
 use crate::requester::{Requester, hash_request, new_request};
 use crate::tickets::board::{find_first_answer, new_board_event, new_event_id, stored_answer};
-use crate::tickets::move_ticket::{Answer, log_answer, new_delivery};
+use crate::tickets::move_ticket::{log_answer, new_delivery};
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::event::{TicketEvent, TicketText};

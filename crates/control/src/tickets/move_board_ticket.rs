@@ -1,8 +1,9 @@
 //! Moves a ticket on the built-in board, to another column or within its column.
 
+use crate::answer::Answer;
 use crate::requester::Requester;
 use crate::tickets::board::{check_status, new_board_event};
-use crate::tickets::move_ticket::{Answer, move_ticket};
+use crate::tickets::move_ticket::move_ticket;
 use crate::tickets::order::load_rank_before;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;

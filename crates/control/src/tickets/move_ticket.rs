@@ -1,5 +1,6 @@
 //! Handles a ticket event: decides whether it starts a job, and writes the decision.
 
+use crate::answer::{Answer, named_job};
 use crate::facts::load_facts;
 use crate::jobs::new_job::{NewJob, write_new_job};
 use crate::{Context, Error};
@@ -12,13 +13,6 @@ use pullyard_domain::id::{DeliveryId, IntegrationId, JobId};
 use pullyard_domain::job::JobKind;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::Write;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    pub delivery: DeliveryId,
-    pub reason: Reason,
-    pub job: Option<JobId>,
-}
 
 /// Decides a ticket event, stores the ticket's new state, and creates a job if every guard passes.
 /// Idempotent: by event id; a repeated event returns the first decision.
@@ -193,13 +187,5 @@ pub(crate) fn new_delivery(event: &TicketEvent, facts: &Facts, reason: &Reason) 
         job: reason.created_job().cloned(),
         facts: Some(guard::record_facts(event, facts)),
         review: None,
-    }
-}
-
-/// The job that a decision created, or that prevented another one.
-pub(crate) fn named_job(reason: &Reason) -> Option<JobId> {
-    match reason {
-        Reason::Accepted { job } | Reason::JobActive { job, .. } | Reason::HeldForJob { job } => Some(job.clone()),
-        _ => None,
     }
 }

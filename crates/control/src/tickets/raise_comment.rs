@@ -1,12 +1,12 @@
 //! Raises the limits of a ticket by a comment on its issue or its pull request at the forge.
 
-use crate::admin::names::check_integration_use;
+use crate::allowed_names::check_integration_use;
+use crate::answer::Answer;
 use crate::forge::forge_client;
 use crate::own_comment::OwnComment;
 use crate::review::permission::get_permission;
 use crate::review::translate::{RaiseCommand, RaiseComment};
 use crate::review::{ProjectScope, PullRequestRef};
-use crate::tickets::move_ticket::Answer;
 use crate::tickets::raise_limit::{LimitRaise, RaisedSubject, SpendingView, raise_limit};
 use crate::trackers::issues::{has_issues_as_tickets, issue_key};
 use crate::{Context, Error, Requester};

@@ -1,13 +1,13 @@
 //! Settles a ticket: applies the wanted state to its card, then decides queued entries and reviews.
 
-use crate::calls::load_tool_rest;
-use crate::corrupt::{skip_corrupt, skip_corrupt_items};
+use crate::corrupt::{load_readable_tracker, skip_corrupt, skip_corrupt_items};
 use crate::facts::load_facts;
+use crate::host_rest::load_tool_rest;
+use crate::postpone::{postpone, postpone_after};
 use crate::review::settle_reviews;
-use crate::sweep::postpone::{postpone, postpone_after};
 use crate::tickets::move_ticket::{create_triggered_job, new_delivery};
+use crate::tickets::step_result::StepResult;
 use crate::tickets::write_to_tool::{self, record_shown, write_to_tool};
-use crate::trackers::load_readable_tracker;
 use crate::{Context, Error};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;
@@ -17,7 +17,7 @@ use pullyard_domain::project::Settings;
 use pullyard_domain::ticket::{Entry, SettleStep, Ticket};
 use pullyard_domain::tracker::TrackerSettings;
 use pullyard_domain::wakeup::TicketWakeup;
-use pullyard_store::{WorkKey, Write};
+use pullyard_store::WorkKey;
 
 /// Reads the ticket and not the message, so that duplicate and late wake-ups are harmless.
 /// Idempotent: by the ticket's revision.
@@ -129,29 +129,6 @@ async fn rests(ctx: &Context, tool: &TrackerSettings) -> Result<bool, Error> {
     match load_readable_tracker(ctx, &tool.connection).await? {
         Some(connection) => Ok(load_tool_rest(ctx, &connection).await?.is_some()),
         None => Ok(false),
-    }
-}
-
-pub(crate) enum StepResult {
-    Applied,
-    /// The write to the tool failed; the other steps follow.
-    Postponed,
-    Waiting,
-    Stale,
-}
-
-impl StepResult {
-    pub(crate) fn from_write(write: Write) -> Self {
-        if write == Write::Applied { Self::Applied } else { Self::Stale }
-    }
-
-    pub(crate) fn postponed_after(write: Write) -> Self {
-        if write == Write::Applied { Self::Postponed } else { Self::Stale }
-    }
-
-    /// Waiting if the write was applied.
-    pub(crate) fn waiting_after(write: Write) -> Self {
-        if write == Write::Applied { Self::Waiting } else { Self::Stale }
     }
 }
 

@@ -1,12 +1,13 @@
 //! Writes the wanted state of a ticket to its tool, before the ticket records it.
 
-use crate::calls::load_tool_rest;
+use crate::corrupt::load_readable_tracker;
 use crate::counters::Counter;
 use crate::facts::load_facts;
+use crate::host_rest::load_tool_rest;
 use crate::tickets::move_ticket::{move_ticket, new_delivery};
-use crate::tickets::settle_ticket::StepResult;
-use crate::trackers::load_readable_tracker;
-use crate::trackers::tool::{CallError, connect, record_call};
+use crate::tickets::step_result::StepResult;
+use crate::trackers::call_error::CallError;
+use crate::trackers::tool::{connect, record_call};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;

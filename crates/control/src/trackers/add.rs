@@ -1,14 +1,14 @@
 //! Connects a ticket tool.
 
 use crate::admin::secrets::{check_secret_kind, generate_secret_value};
-use crate::trackers::client::{ToolClient, call_for_user, load_credential, to_field_fault};
+use crate::trackers::client::{call_for_user, load_credential, to_field_fault};
 use crate::{Context, Error, set_secret};
 use pullyard_domain::id::{IntegrationId, SecretName};
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::tracker::{Tracker, TrackerKind};
 use pullyard_outbound::standard_webhooks::SigningSecret;
 use pullyard_store::Write;
-use pullyard_tracker::{Connection, Linear, Token};
+use pullyard_tracker::{Connection, Linear, Token, ToolClient};
 
 pub struct NewTracker {
     pub id: IntegrationId,
@@ -113,7 +113,8 @@ async fn prepare_scoped_tool(ctx: &Context, new: NewTracker) -> Result<AddedTrac
         }
     };
     let connection = Connection { base_url: url.clone(), cloud_id: cloud_id.clone(), credential: Token::new(&*value) };
-    let client = ToolClient::new(ctx, kind, connection).map_err(|error| to_field_fault("/url", error))?;
+    let client =
+        ToolClient::new(ctx.outbound.clone(), kind, connection).map_err(|error| to_field_fault("/url", error))?;
     let account = call_for_user(ctx, client.account()).await.map_err(|error| to_field_fault("/secret", error))?;
     let secret = match secret {
         Some(secret) => secret,

@@ -2,10 +2,10 @@
 
 use crate::admin::columns::find_ticket;
 use crate::admin::update_project::update_project;
+use crate::corrupt::{load_all_projects, load_readable_tracker};
 use crate::poll::tool_poll::{TOOL, continue_polling, start_polling, update_webhook};
 use crate::tickets::settle_ticket::wake_unsynced_tickets;
-use crate::trackers::client::{ToolClient, call_for_user, connect_client, hook_place, to_field_fault};
-use crate::trackers::{load_all_projects, load_readable_tracker, load_tracker};
+use crate::trackers::client::{call_for_user, connect_client, to_field_fault};
 use crate::{Context, Error};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::hook::poll_progress::WebhookHealth;
@@ -13,7 +13,7 @@ use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::{Project, Settings, ToolChoice};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::tracker::{ToolScope, ToolStatus, Tracker, TrackerKind, TrackerSettings};
-use pullyard_tracker::Error as ToolError;
+use pullyard_tracker::{Error as ToolError, ToolClient, hook_place};
 
 /// A project with its new tool, and sentences about it for users.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub async fn is_new_tool(ctx: &Context, project: &ProjectId, choice: &ToolChoice
 /// Idempotent: a repeat leaves the settings that it does not name unchanged.
 /// Errors: `NotFound` (project, tool); `Invalid`, also after a concurrent choice; `ToolUnavailable`; `Contended`.
 pub async fn use_tracker(ctx: &Context, project: &ProjectId, choice: ToolChoice) -> Result<ChosenTool, Error> {
-    let connection = load_tracker(ctx, &choice.connection).await?;
+    let connection = ctx.load_tracker(&choice.connection).await?;
     let stored = ctx.load_project(project).await?;
     let before = stored.settings.tracker.as_ref().filter(|tool| tool.connection == connection.id);
     let before_scope = before.map(|tool| tool.scope.clone());
@@ -313,7 +313,7 @@ pub async fn list_tool(
     id: &IntegrationId,
     scope: &str,
 ) -> Result<(Vec<ToolScope>, Vec<ToolStatus>), Error> {
-    let connection = load_tracker(ctx, id).await?;
+    let connection = ctx.load_tracker(id).await?;
     if !connection.kind.has_scopes() {
         return Ok((Vec::new(), Vec::new()));
     }

@@ -1,88 +1,14 @@
-//! Clients of the ticket tools with projects or teams: Jira and Linear.
+//! Connects the ticket tools with projects or teams, and limits calls for which a user waits.
 
-use crate::trackers::tool::CallError;
+use crate::trackers::call_error::CallError;
 use crate::{Context, Error};
-use pullyard_domain::id::IntegrationId;
-use pullyard_domain::time::Timestamp;
-use pullyard_domain::tracker::{ToolAccount, ToolScope, ToolStatus, Tracker, TrackerKind};
-use pullyard_outbound::HeaderMap;
-use pullyard_tracker::{
-    Applied, Changed, Connection, Delivery, DeliveryError, Desired, Error as ToolError, Jira, Linear, Secret, Snapshot,
-    Token,
-};
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use pullyard_domain::tracker::Tracker;
+use pullyard_tracker::{Connection, Error as ToolError, Token, ToolClient};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 /// Three calls in a row fit into the 28 s of a function.
 const CALL_LIMIT: Duration = Duration::from_secs(8);
-
-#[derive(Clone, Debug)]
-pub(crate) enum ToolClient {
-    Jira(Jira),
-    Linear(Linear),
-}
-
-/// Methods that both clients have.
-macro_rules! methods {
-    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
-        impl ToolClient {
-            $(pub(crate) async fn $name(&self, $($argument: $kind),*) -> Result<$answer, ToolError> {
-                match self {
-                    Self::Jira(tool) => tool.$name($($argument),*).await,
-                    Self::Linear(tool) => tool.$name($($argument),*).await,
-                }
-            })*
-        }
-    };
-}
-
-methods! {
-    account() -> ToolAccount;
-    list_scopes() -> Vec<ToolScope>;
-    list_statuses(scope: &str) -> Vec<ToolStatus>;
-    list_changed(scope: &str, since: Timestamp, now: Timestamp, limit: usize) -> Vec<Changed>;
-    install_hook(scope: &str, url: &str, secret: &str) -> ();
-    remove_hooks(url: &str) -> ();
-    read(key: &str, now: Timestamp) -> Snapshot;
-    apply(key: &str, desired: &Desired) -> Applied;
-}
-
-impl ToolClient {
-    /// Errors: `Unexpected` for a kind without projects; an address or a credential that cannot be used.
-    pub(crate) fn new(ctx: &Context, kind: TrackerKind, connection: Connection) -> Result<Self, ToolError> {
-        let http = ctx.outbound.clone();
-        match kind {
-            TrackerKind::Jira => Jira::new(http, connection).map(Self::Jira),
-            TrackerKind::Linear => Linear::new(http, connection).map(Self::Linear),
-            TrackerKind::Issues | TrackerKind::Http => {
-                Err(ToolError::Unexpected { reason: format!("{} has no projects to choose", kind.label()) })
-            }
-        }
-    }
-}
-
-/// The page of the tool that lists webhooks, for messages.
-pub(crate) const fn hook_place(kind: TrackerKind) -> &'static str {
-    if matches!(kind, TrackerKind::Jira) { Jira::HOOK_PLACE } else { Linear::HOOK_PLACE }
-}
-
-pub(crate) fn parse_delivery(
-    kind: TrackerKind,
-    secrets: &[Secret],
-    headers: &HeaderMap,
-    body: &[u8],
-    now: Timestamp,
-) -> Result<Delivery, DeliveryError> {
-    match kind {
-        TrackerKind::Jira => Jira::parse_delivery(secrets, headers, body, now),
-        TrackerKind::Linear => Linear::parse_delivery(secrets, headers, body, now),
-        TrackerKind::Issues | TrackerKind::Http => Err(DeliveryError::NotATicket),
-    }
-}
-
-/// The client of each connection, which has the token of an app.
-pub(crate) type ToolClients = Mutex<BTreeMap<IntegrationId, (Connection, ToolClient)>>;
 
 /// A changed address or credential makes a new client.
 pub(crate) async fn connect_client(ctx: &Context, tracker: &Tracker) -> Result<ToolClient, CallError> {
@@ -96,7 +22,7 @@ pub(crate) async fn connect_client(ctx: &Context, tracker: &Tracker) -> Result<T
     if let Some((_, client)) = clients.get(&tracker.id).filter(is_wanted) {
         return Ok(client.clone());
     }
-    let client = ToolClient::new(ctx, tracker.kind, wanted.clone())?;
+    let client = ToolClient::new(ctx.outbound.clone(), tracker.kind, wanted.clone())?;
     clients.insert(tracker.id.clone(), (wanted, client.clone()));
     Ok(client)
 }

@@ -1,15 +1,14 @@
 //! Receives the deliveries of a tool's webhook, each a hint to read a ticket.
 
+use crate::corrupt::load_all_projects;
 use crate::counters::Counter;
 use crate::poll::tool_poll::update_webhook;
-use crate::trackers::client::parse_delivery;
-use crate::trackers::load_all_projects;
 use crate::webhook::verify::match_secret;
 use crate::{Context, Error};
 use pullyard_domain::id::{IntegrationId, TicketKey};
 use pullyard_domain::tracker::{TrackerKind, TrackerSettings};
 use pullyard_outbound::HeaderMap;
-use pullyard_tracker::{Delivery, DeliveryError, Secret};
+use pullyard_tracker::{Delivery, DeliveryError, Secret, parse_delivery};
 use std::sync::OnceLock;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

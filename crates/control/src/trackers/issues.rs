@@ -1,7 +1,7 @@
 //! Issues of a forge as tickets: a label for each status, and the state `closed`.
 
 use crate::forge::forge_client;
-use crate::trackers::tool::CallError;
+use crate::trackers::call_error::CallError;
 use crate::{Context, Error};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::project::Statuses;

@@ -1,10 +1,11 @@
 //! Reads a ticket from its tool and handles its newest change. Messages about a ticket are hints to do so.
 
-use crate::calls::load_tool_rest;
+use crate::corrupt::load_readable_tracker;
+use crate::host_rest::load_tool_rest;
 use crate::poll::tool_poll::{TOOL, repeat_look, update_webhook};
 use crate::tickets::move_ticket::move_ticket;
-use crate::trackers::load_readable_tracker;
-use crate::trackers::tool::{CallError, connect, record_call};
+use crate::trackers::call_error::CallError;
+use crate::trackers::tool::{connect, record_call};
 use crate::{Context, Error};
 use data_encoding::BASE32_NOPAD;
 use pullyard_domain::delivery::Source;

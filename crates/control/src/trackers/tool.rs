@@ -3,7 +3,8 @@
 use crate::admin::rotate_secret::previous_version;
 use crate::admin::test_integration::test_integration;
 use crate::notify::refused_tool::notify_refusal;
-use crate::trackers::client::{ToolClient, connect_client};
+use crate::trackers::call_error::CallError;
+use crate::trackers::client::connect_client;
 use crate::trackers::issues::IssueTicket;
 use crate::{Context, Error};
 use pullyard_domain::id::{ProjectId, TicketKey};
@@ -11,13 +12,7 @@ use pullyard_domain::project::Settings;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::tracker::{ToolAccount, Tracker, TrackerKind};
 use pullyard_store::Write;
-use pullyard_tracker::{Applied, Desired, Error as ToolError, OwnTool, Snapshot, Subject};
-use std::time::Duration;
-
-const REFUSED_REST: Duration = Duration::from_secs(600);
-/// A shorter pause could end before the answer arrives, and the write would be repeated at once.
-const MIN_REST: Duration = Duration::from_secs(60);
-const MAX_REST: Duration = Duration::from_secs(3_600);
+use pullyard_tracker::{Applied, Desired, Error as ToolError, OwnTool, Snapshot, Subject, ToolClient};
 
 #[derive(Debug)]
 pub(crate) enum Tool {
@@ -25,24 +20,6 @@ pub(crate) enum Tool {
     Issue(Box<IssueTicket>),
     /// With the key of the ticket.
     Scoped(ToolClient, TicketKey),
-}
-
-/// A failed call. `rest`: the pause before the next call through the connection.
-#[derive(Clone, Debug)]
-pub(crate) struct CallError {
-    pub(crate) error: ToolError,
-    pub(crate) rest: Option<Duration>,
-}
-
-impl From<ToolError> for CallError {
-    fn from(error: ToolError) -> Self {
-        let rest = match &error {
-            ToolError::Refused { .. } => Some(REFUSED_REST),
-            ToolError::Resting { after } => Some((*after).clamp(MIN_REST, MAX_REST)),
-            _ => None,
-        };
-        Self { error, rest }
-    }
 }
 
 /// A client for one ticket.

@@ -1,30 +1,11 @@
 //! Counts accepted and refused deliveries. Anyone can send, so a process writes each hook at most once a minute.
 
-use super::new_delivery;
+use super::delivery::new_delivery;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::hook::{RECORD_INTERVAL, Webhook};
-use pullyard_domain::id::{DeliveryId, EventId, HookName};
+use pullyard_domain::id::{DeliveryId, EventId};
 use pullyard_domain::time::Timestamp;
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Keyed by hook and creation time, because a new hook may reuse the name. Only existing hooks are added.
-#[derive(Debug, Default)]
-pub struct RejectedDeliveries(Mutex<HashMap<(HookName, Timestamp), DeliveryCounts>>);
-
-#[derive(Debug, Default)]
-struct DeliveryCounts {
-    verified_at: Option<Timestamp>,
-    refused_at: Option<Timestamp>,
-    refused: u64,
-}
-
-impl RejectedDeliveries {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(HookName, Timestamp), DeliveryCounts>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 fn is_due(since: Option<Timestamp>, now: Timestamp) -> bool {
     since.is_none_or(|at| now.since(at) >= RECORD_INTERVAL)

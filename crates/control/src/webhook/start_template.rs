@@ -1,6 +1,6 @@
 //! Decides a delivery of a webhook that starts a template.
 
-use super::{WebhookRequest, refuse_repository};
+use super::delivery::{WebhookRequest, refuse_repository};
 use crate::review::permission::get_permission;
 use crate::templates::{Start, refusal, start};
 use crate::{Context, Error};

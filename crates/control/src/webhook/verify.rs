@@ -1,6 +1,6 @@
 //! Verifies the signature of a delivery.
 
-use super::WebhookRequest;
+use super::delivery::WebhookRequest;
 use crate::admin::rotate_secret::previous_version;
 use crate::{Context, Error};
 use pullyard_cloud::Versions;

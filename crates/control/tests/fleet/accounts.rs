@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use crate::world::{World, job_result};
 use pullyard_control::attempt::{Finish, finish_attempt, set_phase};
-use pullyard_control::{Clock, Counter, Error, pause_job};
+use pullyard_control::{Counter, Error, pause_job};
 use pullyard_domain::breaker::{Account, KeyOwner, START_SPREAD};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::ClassId;
@@ -134,9 +134,7 @@ async fn pushed_result_survives_an_account_limit() {
 
 #[tokio::test]
 async fn waiting_jobs_are_claimed_one_by_one_after_the_breaker_ends() {
-    let start = Timestamp::from_millis(1_900_000_000_000);
-    let clock = Clock::new_simulated(start, |_| Box::pin(tokio::task::yield_now()));
-    let world = World::with_clock(Wire::default(), clock).await;
+    let world = World::begin().await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 12).await.remove(0);
     let jobs = world.jobs("waits", 10, 1).await;

@@ -154,7 +154,9 @@ impl Started {
         assert_eq!(self.due().await, [], "nothing is left to do");
     }
 
+    /// A millisecond after what was done before.
     async fn order(&self, order: RunOrder) -> Result<Run, String> {
+        self.world.ctx.clock.advance(Duration::from_millis(1));
         match order_run(&self.world.ctx, &self.id, &order, &ann()).await {
             Ok(run) => {
                 self.advance().await;

@@ -59,7 +59,7 @@ async fn world_with_slow(operation: &'static str) -> World {
     let slow = SlowClient { operation, wire: Wire::default(), clock: Arc::default() };
     slow.wire.fail_always("SendMessage", Fault::error(400, "AccessDenied"));
     let clock = Arc::clone(&slow.clock);
-    let world = World::with_client(slow).await;
+    let world = World::with_clock(slow, Clock::default()).await;
     clock.set(world.ctx.clock.clone()).unwrap();
     world
 }
@@ -150,7 +150,7 @@ async fn hanging_message_does_not_block_the_round() {
     let wire = Wire::default();
     wire.fail_next("SendMessage", Fault::StopBefore);
     wire.fail_always("SendMessage", Fault::error(400, "AccessDenied"));
-    let world = World::with_client(wire).await;
+    let world = World::with_clock(wire, Clock::default()).await;
     let repositories = store_due_polls(&world, 2, world.ctx.clock.now()).await;
     let began = Instant::now();
     let round = sweep(&world.ctx).await;
@@ -164,7 +164,7 @@ async fn hanging_message_does_not_block_the_round() {
 async fn release_returns_while_wake_ups_hang() {
     let wire = Wire::default();
     wire.fail_always("SendMessage", Fault::StopBefore);
-    let world = World::with_client(wire).await;
+    let world = World::with_clock(wire, Clock::default()).await;
     let ctx = &world.ctx;
     hold_project(ctx, &world.project, "ana", "a reason").await.unwrap();
     world.entries_that_wait(3).await;
@@ -179,7 +179,7 @@ async fn release_returns_while_wake_ups_hang() {
 #[tokio::test]
 async fn failing_waiting_jobs_block_none_behind_them() {
     let wire = Wire::default();
-    let world = World::with_client(wire.clone()).await;
+    let world = World::with_clock(wire.clone(), Clock::default()).await;
     world.jobs("one", 60, 1).await;
     world.ctx.clock.advance(MINUTE * 60 * 24);
     for _ in 0..40 {

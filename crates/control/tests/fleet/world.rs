@@ -61,6 +61,11 @@ pub(crate) fn job_result(job: &Job) -> JobResult {
     }
 }
 
+/// Moves only where a test advances it, so that a slow machine changes no result.
+pub(crate) fn standing_clock() -> Clock {
+    Clock::new_simulated(Timestamp::from_millis(1_900_000_000_000), |_| Box::pin(tokio::task::yield_now()))
+}
+
 impl World {
     /// Replaces an attribute of an item by a value that no version can parse.
     pub(crate) async fn break_item(&self, pk: &str, sk: &str, attribute: &str) {
@@ -109,7 +114,7 @@ impl World {
 
     /// Sends every call to AWS through this client.
     pub(crate) async fn with_client(client: impl HttpClient + 'static) -> Self {
-        Self::with_clock(client, Clock::default()).await
+        Self::with_clock(client, standing_clock()).await
     }
 
     /// As `pullyard up`, whose tasks are processes of this machine.
@@ -123,16 +128,14 @@ impl World {
 
     /// Ends each call to a user's address after this time. The clock of the use cases is simulated.
     pub(crate) async fn with_call_limit(client: impl HttpClient + 'static, limit: Duration) -> Self {
-        let start = Timestamp::from_millis(1_900_000_000_000);
-        let clock = Clock::new_simulated(start, |_| Box::pin(tokio::task::yield_now()));
+        let clock = standing_clock();
         let outbound = pullyard_outbound::Client::with_limit(AllowedRanges::loopback(), limit);
         Self::begin_with(client, clock, false, outbound).await
     }
 
     /// Stops each limited step of the use cases after this time, but no single call.
     pub(crate) async fn with_work_limit(limit: Duration) -> Self {
-        let start = Timestamp::from_millis(1_900_000_000_000);
-        let clock = Clock::new_simulated(start, |_| Box::pin(tokio::task::yield_now())).with_limit(limit);
+        let clock = standing_clock().with_limit(limit);
         let outbound = pullyard_outbound::Client::with_limit(AllowedRanges::loopback(), Duration::from_secs(600));
         Self::begin_with(Wire::default(), clock, false, outbound).await
     }

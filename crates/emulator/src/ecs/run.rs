@@ -10,27 +10,13 @@ use serde_json::{Value, json};
 use super::failure::{ApiError, parse_request};
 use super::names::{cluster_name, last_segment, task_arn};
 use super::record::{Container, Status, TaskDescription, TaskRecord};
-use super::tasks::{Task, TaskRegistry, TokenUse};
+use super::tasks::{RunTaskOutcome, Task, TaskRegistry, TokenUse};
 use super::{DiskCheck, TaskDefinition, disk, lifecycle};
 use crate::timestamp::{Timestamp, random_hex};
 use crate::{ACCOUNT, REGION};
 
 /// Time limit for the check of the disk.
 const DISK_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A scripted outcome of RunTask, for tests of a caller's handling of failed starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunTaskOutcome {
-    Start,
-    /// 200 with a failure of this reason.
-    Failure(&'static str),
-    /// The type and the message of an error.
-    Exception(&'static str, &'static str),
-    /// The task is created but stays PENDING until it is stopped.
-    StaysPending,
-    /// The task starts, but the connection closes without a response.
-    ResponseLost,
-}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -13,8 +13,21 @@ use tokio_util::task::TaskTracker;
 use super::event::Events;
 use super::names::{last_segment, task_arn};
 use super::record::{Status, TaskDescription, TaskRecord};
-use super::run::RunTaskOutcome;
 use super::{Options, disk};
+
+/// A scripted outcome of RunTask, for tests of a caller's handling of failed starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunTaskOutcome {
+    Start,
+    /// 200 with a failure of this reason.
+    Failure(&'static str),
+    /// The type and the message of an error.
+    Exception(&'static str, &'static str),
+    /// The task is created but stays PENDING until it is stopped.
+    StaysPending,
+    /// The task starts, but the connection closes without a response.
+    ResponseLost,
+}
 
 #[derive(Debug)]
 pub(super) struct TaskRegistry {

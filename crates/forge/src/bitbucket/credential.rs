@@ -9,8 +9,8 @@ use reqwest::{
 use super::error_body;
 use crate::{
     Error, Token,
-    forge::GitLogin,
     http_client::{Authorization, ForgeApi, is_web_page},
+    vendor::GitLogin,
 };
 
 /// An API token begins with its account's e-mail address and a colon.

@@ -1,6 +1,6 @@
 //! Bitbucket's phrases when it refuses a push. It sends a broken rule as one line.
 
-use crate::push_refusal::PushPhrases;
+use crate::vendor::PushPhrases;
 
 pub(super) const PHRASES: PushPhrases = PushPhrases {
     workflow: &[],

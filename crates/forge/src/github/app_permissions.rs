@@ -2,8 +2,8 @@
 
 use super::Permissions;
 use super::features::FEATURES;
-use crate::features::{Feature, FeatureNeed, FeatureRow, Grant, Level, WorkflowPolicy};
-use std::collections::BTreeMap;
+use super::permissions::{collect, is_granted};
+use crate::features::{Feature, FeatureNeed, Grant, Level, WorkflowPolicy};
 
 /// Events that an App subscribes to. `installation` and `installation_repositories` arrive without a subscription.
 pub const APP_EVENTS: [&str; 7] = [
@@ -72,27 +72,4 @@ pub fn control_permissions(granted: &Permissions) -> Permissions {
         Some((name.to_owned(), level.code().to_owned()))
     };
     candidates.into_iter().filter_map(grant).collect()
-}
-
-pub fn missing_permissions(granted: &Permissions, required: &Permissions) -> Vec<String> {
-    let level = |code: &str| if code == "read" { Level::Read } else { Level::Write };
-    let missing = required.iter().filter(|(name, code)| !is_granted(granted, (name, level(code))));
-    missing.map(|(name, code)| format!("{name}: {code}")).collect()
-}
-
-pub(super) fn collect<'a>(rows: impl Iterator<Item = &'a FeatureRow>) -> Permissions {
-    let mut all = BTreeMap::new();
-    for (name, level) in rows.flat_map(|row| row.permissions) {
-        let highest = all.entry((*name).to_owned()).or_insert(*level);
-        *highest = (*highest).max(*level);
-    }
-    all.into_iter().map(|(name, level)| (name, level.code().to_owned())).collect()
-}
-
-fn is_granted(granted: &Permissions, (name, level): (&str, Level)) -> bool {
-    match granted.get(name).map(String::as_str) {
-        Some("write" | "admin") => true,
-        Some("read") => level == Level::Read,
-        _ => false,
-    }
 }

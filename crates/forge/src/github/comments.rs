@@ -1,7 +1,7 @@
 //! Reads, creates and edits comments on a whole pull request.
 
 use reqwest::Method;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::json;
 
 use super::{GitHub, client::RetryPolicy, open_items::ReactionsResponse};
@@ -26,6 +26,12 @@ impl From<CommentResponse> for Comment {
             created_at: answer.created_at,
             reactions: answer.reactions.total_count,
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Comment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        CommentResponse::deserialize(deserializer).map(Self::from)
     }
 }
 

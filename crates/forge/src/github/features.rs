@@ -1,6 +1,6 @@
 //! The permissions that each feature needs, and whether a feature works in a repository.
 
-use super::app_permissions::{collect, missing_permissions};
+use super::permissions::{collect, missing_permissions};
 use super::{GitHub, GitHubApp, Permissions, TokenAccess};
 use crate::Error;
 use crate::features::{Feature, FeatureNeed, FeatureRow, FeatureStatus, Grant, Level, WorkflowPolicy};

@@ -1,6 +1,6 @@
 //! GitHub's phrases when it refuses a push.
 
-use crate::push_refusal::PushPhrases;
+use crate::vendor::PushPhrases;
 
 pub(super) const PHRASES: PushPhrases = PushPhrases {
     workflow: &["refusing to allow", "workflows` permission", "workflow` scope"],

@@ -1,6 +1,6 @@
 //! GitHub's responses, reduced to the fields that we read.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::{
     Actor, BaseRepository, Lines, PullRequest, PullRequestState, Review, ReviewComment, ReviewState, Side, Time,
@@ -17,6 +17,12 @@ pub(crate) struct ActorResponse {
 impl From<ActorResponse> for Actor {
     fn from(ActorResponse { id, login, kind }: ActorResponse) -> Self {
         Self { id, login, is_bot: kind == "Bot" }
+    }
+}
+
+impl<'de> Deserialize<'de> for Actor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ActorResponse::deserialize(deserializer).map(Self::from)
     }
 }
 

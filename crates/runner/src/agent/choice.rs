@@ -1,7 +1,8 @@
 //! Chooses the agent of an attempt.
 
 use super::detect::{InstalledAgent, probe};
-use super::drivers::{DRIVERS, Driver};
+use super::driver::Driver;
+use super::drivers::{DRIVERS, find_driver};
 use super::environment::Environment;
 use crate::Isolation;
 use crate::stop::Stop;
@@ -74,7 +75,7 @@ pub(crate) async fn choose_agent(
             all.sort_by_key(|driver| Some(driver.spec.code) != earlier_agent);
             all
         }
-        named => Driver::find(named).into_iter().collect(),
+        named => find_driver(named).into_iter().collect(),
     };
     let mut keyless = None;
     for driver in &candidates {

@@ -68,7 +68,7 @@ fn event_from_object(kind: EventKind, mut object: Map<String, Value>) -> EventDr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::variant_name;
+    use crate::agent::variant_name::variant_name;
     use serde_json::json;
 
     fn parse_stdout(line: &str) -> EventDraft {

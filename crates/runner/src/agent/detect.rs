@@ -2,7 +2,8 @@
 //! The file that npm puts into `PATH` may be a stub whose program was never unpacked, or a script that needs Node.js.
 //! The runner starts the native program instead, which is in a separate npm package for each platform.
 
-use super::drivers::{DRIVERS, Driver};
+use super::driver::Driver;
+use super::drivers::DRIVERS;
 use super::environment::Environment;
 use crate::process::group::Group;
 use crate::process::program;
@@ -142,6 +143,7 @@ fn parse_version_word(output: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::drivers::find_driver;
     use pullyard_test_script::write_script;
     use std::ffi::OsString;
     use std::fs;
@@ -151,7 +153,7 @@ mod tests {
         let set: Vec<(String, OsString)> =
             set.iter().map(|(name, value)| ((*name).to_owned(), value.as_os_str().to_owned())).collect();
         let read = |name: &str| set.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone());
-        probe(Driver::find(code).unwrap(), &Environment::from_fn(&read)).await
+        probe(find_driver(code).unwrap(), &Environment::from_fn(&read)).await
     }
 
     #[tokio::test]

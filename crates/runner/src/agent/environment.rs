@@ -1,29 +1,19 @@
 //! Selects the variables of this process that agents and commands get: search path, settings and model keys.
 
-use super::drivers::DRIVERS;
-use super::variant_name;
+use super::variant_name::variant_name;
 use crate::Isolation;
 use crate::git::NETWORK_ENVIRONMENT;
-use pullyard_domain::agent::{ModelKey, Provider};
 use pullyard_protocol::attempt::Assignment;
 use std::ffi::OsString;
 use std::path::Path;
 
 /// Prices of models for every agent, not only for the one in its name.
 pub(super) const PRICES: &str = "PULLYARD_CODEX_PRICES";
-const RETRIES: &str = "PULLYARD_AGENT_RETRY_SECS";
+pub(super) const RETRIES: &str = "PULLYARD_AGENT_RETRY_SECS";
 
 const INHERITED: &[&str] = &["PATH", "LANG", "LC_ALL"];
 /// Certificates that the operator trusts for the model's provider, as Node.js programs read them.
 pub(super) const CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
-
-/// The variables that drivers of agents read. A program that starts `run-job` passes them to `run-job` only.
-pub fn agent_variables() -> impl Iterator<Item = &'static str> {
-    let programs = DRIVERS.into_iter().map(|driver| driver.program.variable);
-    let keys = ModelKey::ALL.into_iter().map(|key| key.spec().variable);
-    let urls = Provider::ALL.into_iter().map(|provider| provider.spec().url_variable);
-    programs.chain(keys).chain(urls).chain([PRICES, RETRIES, CERTIFICATES])
-}
 
 #[derive(Clone, Copy)]
 pub(crate) struct Environment<'a>(&'a (dyn Fn(&str) -> Option<OsString> + Sync));
@@ -83,6 +73,7 @@ impl<'a> Environment<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::agent_variables;
 
     #[test]
     fn empty_and_unlisted_variables_are_not_inherited() {

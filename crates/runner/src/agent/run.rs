@@ -4,11 +4,11 @@
 mod input;
 mod listen;
 
-use super::Run;
 use super::adapter::{Launch, ReadFiles, SideEvents};
 use super::agent_event::{EndReport, UsageTotal};
 use super::cost_meter::CostMeter;
 use super::limits::Limits;
+use super::run_context::{Run, agent_missing};
 use super::run_state::{RunState, SharedRunState};
 use super::usage_reporter::UsageReporter;
 use crate::api::event_draft::EventDraft;
@@ -77,7 +77,7 @@ pub(super) async fn run(
     let inside = Inside { program, args: launch.args, env, home: &home, network, tree };
     let enclosure = (run.sandbox, run.options.process_namespace);
     let process = Enclosed::start(workspace, enclosure, inside, set_streams).await?;
-    let mut running = process.map_err(|error| super::agent_missing(run, &program.display().to_string(), &error))?;
+    let mut running = process.map_err(|error| agent_missing(run, &program.display().to_string(), &error))?;
     let mut input = Input::open(running.child.stdin.take(), launch.input, launch.input_encoder);
     let pipe_readers = [
         running.child.stdout.take().map(|pipe| read_stdout(pipe, launch.reader, events, &shared)),

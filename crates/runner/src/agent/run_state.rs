@@ -3,7 +3,7 @@
 use super::agent_event::{AgentEvent, EndReport, Tokens, UsageTotal};
 use super::classify::is_account_failure;
 use super::command_line_event::Stream;
-use super::variant_name;
+use super::variant_name::variant_name;
 use crate::api::event_draft::EventDraft;
 use pullyard_protocol::event::EventKind;
 use std::collections::BTreeSet;

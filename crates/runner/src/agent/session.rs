@@ -2,7 +2,8 @@
 //! Each agent resumes from these files alone, with other settings and in another folder (tested in
 //! `tests/run_job/real_agents`).
 
-use super::drivers::{Driver, SessionFiles};
+use super::driver::SessionFiles;
+use super::drivers::find_driver;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ pub(crate) struct SessionFile {
 impl<'a> AgentSession<'a> {
     /// `None` for an agent without known session files, and for an invalid id.
     pub(crate) fn new(agent: &str, (home, tree): (&'a Path, &'a Path), id: &'a str) -> Option<Self> {
-        let files = &Driver::find(agent)?.session;
+        let files = &find_driver(agent)?.session;
         let is_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         let is_valid = !id.is_empty() && id.len() <= MAX_ID_LENGTH && id.bytes().all(is_id);
         is_valid.then_some(Self { files, home, tree, id })

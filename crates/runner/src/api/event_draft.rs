@@ -1,6 +1,6 @@
 //! An event before it has a number. `truncate` limits its size, so that the table can store it.
 
-use crate::artifacts::output_recorder::OUTPUT_FILE;
+use crate::artifacts::OUTPUT_FILE;
 use pullyard_protocol::event::{Event, EventKind};
 use serde_json::{Value, json};
 use std::time::Duration;

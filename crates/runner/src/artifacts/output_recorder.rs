@@ -2,7 +2,7 @@
 //! An attempt that continues after it tried to yield begins another file. Secrets are removed before the record. The
 //! agent's raw lines are stored only if the operator enables that.
 
-use super::Artifacts;
+use super::{Artifacts, OUTPUT_FILE};
 use crate::api::event_draft::EventDraft;
 use pullyard_domain::artifact::{ArtifactKind, MAX_SIZE_BYTES};
 use pullyard_protocol::event::EventKind;
@@ -12,7 +12,6 @@ use std::io::{BufWriter, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
-pub(crate) const OUTPUT_FILE: &str = "agent-output.jsonl";
 const RAW_FILE: &str = "provider-payload.txt";
 const LAST_MESSAGE_FILE: &str = "final-message.md";
 /// Space for the line that reports a full file. Units: bytes.

@@ -1,14 +1,15 @@
 //! Creates a checkpoint when an attempt yields or breaks off, after its agent and all processes ended.
 
 use super::archive::{self, MAX_UNPACKED_BYTES};
-use super::finished::FinishedWork;
-use super::state::{CarriedCheckpoint, CheckpointFacts};
-use super::{
-    ARTIFACT_NAME, CheckpointMetadata, FINISHED_FILE, FORMAT, METADATA_FILE, OUTPUT_COPY, PATCH_FILE, REPLIES_FILE,
-    SESSION_FOLDER, transcript, writes_output,
+use super::content::{
+    ARTIFACT_NAME, CheckpointMetadata, FINISHED_FILE, FORMAT, FinishedWork, METADATA_FILE, OUTPUT_COPY, PATCH_FILE,
+    REPLIES_FILE, SESSION_FOLDER,
 };
+use super::state::{CarriedCheckpoint, CheckpointFacts};
+use super::{transcript, writes_output};
 use crate::agent::session::AgentSession;
 use crate::artifacts::checkpoint_lost_message;
+use crate::attempt::Attempt;
 use crate::git::commit;
 use crate::git::exclusion_report;
 use crate::git::patch::{self, Binaries, Lines};
@@ -17,7 +18,6 @@ use crate::git::workspace::disk::{create_private_dirs, write_private_file};
 use crate::git::{Git, GitError};
 use crate::hash::sha256_hex;
 use crate::inputs::orders::Order;
-use crate::job::attempt::Attempt;
 use crate::output;
 use crate::publish::replies;
 use crate::publish::secret_scan;

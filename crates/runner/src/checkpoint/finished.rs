@@ -1,47 +1,13 @@
-//! Publishes finished work of an earlier attempt, or of a retried job, without an agent.
+//! Decides whether the finished work of an earlier attempt, or of a retried job, is published without an agent.
 //! A checkpoint has finished work if its attempt created the commit and could not publish it. This attempt creates the
 //! commit again, with the trailer of its job, unless the forge has it already.
 
-use super::restore::AvailableCheckpoint;
-use super::{CheckpointMetadata, PATCH_FILE, REPLIES_FILE};
-use crate::git::patch::Lines;
-use crate::git::protected;
+use super::content::{CheckpointMetadata, FinishedWork};
+use crate::attempt::Attempt;
 use crate::git::target::{Target, find_job_commit};
-use crate::git::workspace::Workspace;
 use crate::git::workspace::mirror::Mirror;
-use crate::git::{Git, GitCall, GitError, commit};
+use crate::git::{Git, GitError};
 use crate::hash::sha256_hex;
-use crate::job::attempt::Attempt;
-use crate::job::checks::CheckResults;
-use crate::job::work::WorkResult;
-use crate::publish::replies::{self, AgentReplies};
-use crate::publish::secret_scan;
-use crate::stop::Stop;
-use pullyard_domain::agent::AgentSpec;
-use pullyard_domain::checks::CheckRun;
-use pullyard_domain::output::JobOutput;
-use pullyard_domain::published::work_notes::WorkNotes;
-use serde::{Deserialize, Serialize};
-use std::fs;
-
-/// The data that the publication of a commit needs besides its content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct FinishedWork {
-    /// Tree of the commit.
-    pub(crate) tree: String,
-    /// Number of inputs that the agent had read.
-    pub(crate) read: u32,
-    #[serde(default)]
-    pub(crate) checks: Vec<CheckRun>,
-    /// The agent's last message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) summary: Option<String>,
-    #[serde(default)]
-    pub(crate) notes: WorkNotes,
-    /// The validated output of a step that reports. Stored, because a check of the project may change the file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) output: Option<JobOutput>,
-}
 
 /// Whether the work is current: the prompt is unchanged, and the agent had read the newest message.
 pub(super) fn is_current(attempt: &Attempt<'_>, metadata: &CheckpointMetadata, work: &FinishedWork) -> bool {
@@ -85,63 +51,4 @@ pub(super) async fn set_target(
     }
     // The branch has other work, so a new pull request uses the job's own branch.
     Ok(())
-}
-
-/// Creates the commit again. `None` if the patch does not apply or gives another tree; an event states the reason.
-/// Errors: as for the work of an agent, because the checkpoint's content is not trusted.
-pub(crate) async fn recreate_commit(
-    attempt: &Attempt<'_>,
-    (git, workspace, target): (&Git, &Workspace, &Target),
-    (available, work): (&AvailableCheckpoint, &FinishedWork),
-) -> Result<Option<WorkResult>, Stop> {
-    let repository = workspace.repository();
-    let tree = match apply_to_index(git, workspace, available).await {
-        Ok(tree) if tree == work.tree => tree,
-        result => {
-            let reason =
-                result.map_or_else(|error| error.reason(), |_| "the stored patch gives a different result".into());
-            attempt.events.log(format!("The finished work cannot be published: {reason}. The agent continues."));
-            // The failed try may have left the work in the index.
-            workspace.reset_repository().await?;
-            return Ok(None);
-        }
-    };
-    let change = (target.start_commit.as_str(), tree.as_str());
-    protected::check_protected_files(attempt, git, workspace, change).await?;
-    let agent = AgentSpec::find(&available.metadata.agent).map(|agent| agent.code);
-    let results = CheckResults::from_earlier(work.checks.clone());
-    let (assignment, redactor) = (attempt.assignment, &attempt.redactor);
-    let parts = commit::CommitMessageParts { assignment, subject: None, agent, checks: results.verdict(), redactor };
-    let commit = commit::create_commit(git, workspace, &tree, &target.start_commit, &parts).await?;
-    let change = (target.start_commit.as_str(), commit.as_str());
-    secret_scan::scan_change(git, &repository, change, Lines::Added, redactor).await?;
-    let replies = load_replies(attempt, git, workspace, available).await;
-    Ok(Some(WorkResult::from_finished_work(commit, results, replies, work)))
-}
-
-/// Applies the patch to the index alone: filters of the worktree could change it.
-async fn apply_to_index(git: &Git, workspace: &Workspace, available: &AvailableCheckpoint) -> Result<String, GitError> {
-    let repository = workspace.repository();
-    let run = async |args: &[&str]| git.run_for_line(GitCall::new(args).repository(&repository)).await;
-    run(&["read-tree", &available.metadata.start]).await?;
-    let patch = available.folder.join(PATCH_FILE);
-    run(&["apply", "--cached", "--binary", "--whitespace=nowarn", "--", &patch.to_string_lossy()]).await?;
-    run(&["write-tree"]).await
-}
-
-async fn load_replies(
-    attempt: &Attempt<'_>,
-    git: &Git,
-    workspace: &Workspace,
-    available: &AvailableCheckpoint,
-) -> AgentReplies {
-    if attempt.assignment.revises.is_none() {
-        return AgentReplies::default();
-    }
-    if let Ok(text) = fs::read_to_string(available.folder.join(REPLIES_FILE))
-        && let Err(error) = replies::restore_replies_file(&workspace.tree(), &text)
-    {
-        tracing::warn!(error = %error, "cannot restore the agent's replies to reviewers: {error}");
-    }
-    replies::load_agent_replies(git, workspace).await
 }

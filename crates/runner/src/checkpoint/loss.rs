@@ -1,6 +1,6 @@
 //! The reasons why an earlier session is not resumed.
 
-use crate::job::attempt::Attempt;
+use crate::attempt::Attempt;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::truncate;

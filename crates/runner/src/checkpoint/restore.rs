@@ -2,24 +2,25 @@
 //! If a part is missing, the agent starts a new session and the log says why. A job that requires the session fails.
 
 use super::archive;
-use super::download::download_checkpoint;
-use super::finished::{self, FinishedWork};
-use super::loss::SessionLoss;
-use super::state::CarriedCheckpoint;
-use super::{
-    CheckpointMetadata, FINISHED_FILE, FORMAT, MAX_FINISHED_BYTES, MAX_METADATA_BYTES, METADATA_FILE, OUTPUT_COPY,
-    PATCH_FILE, REPLIES_FILE, SESSION_FOLDER, writes_output,
+use super::available::AvailableCheckpoint;
+use super::content::{
+    CheckpointMetadata, FINISHED_FILE, FORMAT, FinishedWork, MAX_FINISHED_BYTES, MAX_METADATA_BYTES, METADATA_FILE,
+    OUTPUT_COPY, PATCH_FILE, REPLIES_FILE, SESSION_FOLDER,
 };
+use super::download::download_checkpoint;
+use super::finished;
+use super::loss::SessionLoss;
+use super::state::RestoredSession;
+use super::writes_output;
 use crate::agent::AgentChoice;
-use crate::agent::agent_event::Tokens;
 use crate::agent::session::AgentSession;
+use crate::attempt::Attempt;
 use crate::git::target::{Target, find_job_commit};
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::git::workspace::mirror::Mirror;
 use crate::git::{self, Git, GitCall, GitError};
 use crate::hash::sha256_hex;
-use crate::job::attempt::Attempt;
 use crate::output;
 use crate::publish::replies;
 use crate::stop::Stop;
@@ -29,7 +30,7 @@ use pullyard_domain::text::truncate;
 use serde_json::error::Category;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 const UNPACK_FOLDER: &str = "earlier";
@@ -47,29 +48,10 @@ pub(crate) struct CheckpointPlan {
     requires_session: bool,
 }
 
-pub(crate) struct AvailableCheckpoint {
-    pub(super) metadata: CheckpointMetadata,
-    pub(super) folder: PathBuf,
-    attempt: u32,
-    /// Only its publication is left to do.
-    finished: Option<FinishedWork>,
-    /// Why the session cannot be resumed, although the work can be used.
-    session_loss: Option<SessionLoss>,
-}
-
 #[derive(Debug, Default)]
 pub(crate) struct RestoredWork {
     pub(crate) session: Option<RestoredSession>,
     pub(crate) has_work: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct RestoredSession {
-    pub(crate) id: String,
-    pub(crate) read_inputs: u32,
-    pub(crate) tokens: Tokens,
-    pub(crate) former_worktree: String,
-    pub(crate) same_task: bool,
 }
 
 impl EarlierCheckpoint {
@@ -248,21 +230,6 @@ fn agent_suffix(attempt: &Attempt<'_>, available: Option<&AvailableCheckpoint>) 
     let requested = attempt.assignment.resume.as_ref().and_then(|resume| resume.agent.as_ref());
     let agent = available.map(|available| &available.metadata.agent).or(requested);
     agent.map_or_else(String::new, |agent| format!(" of `{}`", truncate(agent, MAX_AGENT_NAME_CHARS)))
-}
-
-impl AvailableCheckpoint {
-    /// Makes it the checkpoint of this attempt as well, in case the publication fails again.
-    pub(crate) fn carry(&self, attempt: &Attempt<'_>, target: &Target) {
-        let job = target.adopted_job.as_ref().unwrap_or(&attempt.assignment.job);
-        let metadata = CheckpointMetadata {
-            job: Some(job.clone()),
-            start: self.metadata.start.clone(),
-            branch: target.branch.clone(),
-            ..self.metadata.clone()
-        };
-        attempt.checkpoint_state.carry(CarriedCheckpoint { folder: self.folder.clone(), metadata });
-        attempt.events.log(format!("Publishing the finished work of attempt {} without an agent.", self.attempt));
-    }
 }
 
 /// The description, and the finished work if it is readable.

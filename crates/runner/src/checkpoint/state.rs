@@ -1,8 +1,6 @@
 //! Collects facts about an attempt for its checkpoint, from the moment when its agent starts.
 
-use super::CheckpointMetadata;
-use super::finished::FinishedWork;
-use super::restore::RestoredSession;
+use super::content::{CheckpointMetadata, FinishedWork};
 use crate::agent::agent_event::Tokens;
 use crate::git::target::Target;
 use pullyard_domain::checks::CheckRun;
@@ -31,6 +29,15 @@ pub(super) struct CheckpointFacts {
     pub(super) checkpoint_count: u32,
     /// Whether a checkpoint was queued, and no agent has worked since.
     has_checkpoint: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct RestoredSession {
+    pub(crate) id: String,
+    pub(crate) read_inputs: u32,
+    pub(crate) tokens: Tokens,
+    pub(crate) former_worktree: String,
+    pub(crate) same_task: bool,
 }
 
 /// An unpacked checkpoint of an earlier attempt, which becomes the checkpoint of this one.

@@ -1,7 +1,8 @@
 //! Finds the agents that this machine can drive, as default capabilities and for display.
 
 use crate::agent::detect::{InstalledAgent, probe};
-use crate::agent::drivers::{DRIVERS, Driver};
+use crate::agent::driver::Driver;
+use crate::agent::drivers::DRIVERS;
 use crate::agent::environment::Environment;
 use pullyard_domain::agent::ModelKey;
 use std::collections::BTreeSet;

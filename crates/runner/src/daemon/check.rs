@@ -13,7 +13,7 @@ use crate::git::{self, Git, GitCall};
 use crate::options::OTHER_ISOLATIONS;
 use crate::process::program::find_program;
 use crate::process::{orphans, sandbox};
-use crate::secrets::access::check_own_token;
+use crate::secrets::own_token::check_own_token;
 use pullyard_domain::id::InstanceId;
 use pullyard_protocol::client::{self, ApiClient, RunnerClient};
 use pullyard_protocol::runner::RegisterRequest;

@@ -2,7 +2,7 @@
 //! Values have no quotes, escapes or variables, so that compose's `env_file` reads the same values.
 
 use super::child::INHERITED;
-use super::setting_names::{UNUSED, VARIABLES, is_set, same_setting};
+use super::setting_names::{FileSource, OVERSIGHT_CLI, UNUSED, VARIABLES, capabilities_of_command, same_setting};
 use crate::agent::agent_variables;
 use crate::git::NETWORK_ENVIRONMENT;
 use crate::process::root_folder::is_root;
@@ -24,32 +24,6 @@ const MAX_BYTES: u64 = 1 << 20;
 
 pub(crate) type Values = BTreeMap<String, String>;
 
-/// The variables of this process that the file set.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct FileSource {
-    pub(crate) path: PathBuf,
-    pub(crate) names: BTreeSet<String>,
-    /// Numbers of the lines whose variable this release does not know.
-    unknown: Vec<usize>,
-}
-
-impl FileSource {
-    pub(crate) fn describe(&self, variable: &str) -> String {
-        if self.names.contains(variable) { format!("{variable} in {}", self.path.display()) } else { variable.into() }
-    }
-
-    /// Which file was read, and the names of its variables that apply. The text of an unknown line may be a secret.
-    pub(crate) fn log(&self) {
-        for number in &self.unknown {
-            tracing::warn!("line {number} of {} is ignored: this release has no such variable", self.path.display());
-        }
-        if !self.names.is_empty() {
-            let names = Vec::from_iter(self.names.iter().map(String::as_str)).join(", ");
-            tracing::info!("settings of {} (`--config none` ignores them): {names}", self.path.display());
-        }
-    }
-}
-
 /// The file of this user; of the machine for root. `None` without a home.
 pub(crate) fn default_path() -> Option<PathBuf> {
     if is_root() { Some(SYSTEM_FILE.into()) } else { Some(config_folder()?.join("pullyard-runner/runner.env")) }
@@ -58,6 +32,12 @@ pub(crate) fn default_path() -> Option<PathBuf> {
 /// A variable of this process.
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// Whether this process has a variable that sets something.
+fn is_set(name: &str) -> bool {
+    let value = variable(name).unwrap_or_default();
+    !value.is_empty() && (name != OVERSIGHT_CLI || capabilities_of_command(&value).is_some())
 }
 
 pub(crate) fn config_folder() -> Option<PathBuf> {

@@ -1,7 +1,7 @@
 //! Holds the parts of a registered daemon. Watches the processes of jobs, and handles their ends.
 
 use super::child::{ProcessExit, ProcessStarter, RunningProcess, remove_record};
-use super::lifecycle::Launch;
+use super::launch::Launch;
 use super::process_record::{AttemptKey, ProcessRecord};
 use super::settings::Settings;
 use super::state::{State, StateSnapshot};

@@ -2,9 +2,9 @@
 
 use super::call_failure::{CallKind, RunnerCallFailure, classify_failure, is_unknown_field};
 use super::context::DaemonContext;
-use super::lifecycle::STOP_MARGIN;
+use super::current_order::CurrentOrder;
+use super::launch::STOP_MARGIN;
 use super::lost::LostProcesses;
-use super::orders::CurrentOrder;
 use super::pauses;
 use super::program::own_program;
 use super::state::StateSnapshot;

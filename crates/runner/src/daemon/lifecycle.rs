@@ -7,6 +7,7 @@ use super::child::{self, ProcessStarter};
 use super::context::{DaemonContext, JobProcesses};
 use super::heartbeat::{self, with_timeout};
 use super::installed::{InstalledPrograms, OWN_VERSION};
+use super::launch::{CONFIRMATION_LIMIT, Launch, STOP_MARGIN};
 use super::program::own_program;
 use super::settings::Settings;
 use super::state::{State, StateSnapshot};
@@ -35,30 +36,16 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-/// Time that a process has to stop, in addition to the time of its agent.
-pub(crate) const STOP_MARGIN: Duration = Duration::from_secs(20);
 /// As for an invalid setting: a restart does not help.
 const UNUSABLE_SANDBOX_EXIT: u8 = 2;
 const LAST_FINISHES_TIMEOUT: Duration = Duration::from_secs(10);
 const LAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time of a new program until the control plane answers a heartbeat.
-pub(super) const CONFIRMATION_LIMIT: Duration = Duration::from_secs(120);
 
 /// How the daemon ends.
 enum Ending {
     Exit(u8),
     /// This program is to replace the process, which keeps its instance and its jobs.
     Replace(PathBuf),
-}
-
-/// The commands of this program that the daemon starts.
-pub(crate) struct Launch {
-    /// Program and arguments.
-    pub(crate) run_job: Vec<OsString>,
-    /// Arguments that check the settings of this runner.
-    pub(crate) check: Vec<OsString>,
-    /// In place of the limits of an update's check and of its confirmation.
-    pub(crate) update_limit: Option<Duration>,
 }
 
 /// Runs the daemon until it may exit. Returns the exit code.

@@ -152,7 +152,8 @@ fn parse_hints(answer: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::lifecycle::{Launch, registration, take_over};
+    use crate::daemon::launch::Launch;
+    use crate::daemon::lifecycle::{registration, take_over};
     use crate::daemon::setting_names::SettingSources;
     use crate::daemon::settings::Settings;
     use crate::daemon::state_folder::StateFolder;

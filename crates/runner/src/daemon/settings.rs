@@ -2,7 +2,6 @@
 
 use super::setting_names::{SettingSources, SettingValue, how_to_set, unused_variables, variables};
 use super::state_folder::host_name;
-use super::update_settings::UpdateSettings;
 use crate::Isolation;
 use crate::agent::host_profile::AgentProfile;
 use crate::options::{DEFAULT_DISK_LIMIT, check_disk_limit, check_process_memory};
@@ -76,6 +75,14 @@ pub(crate) struct Settings {
     pub(crate) disk_limit: Option<String>,
     pub(crate) process_memory: Option<String>,
     pub(crate) updates: UpdateSettings,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UpdateSettings {
+    pub(crate) is_allowed: bool,
+    pub(crate) address: Option<String>,
+    /// A file with release keys, in place of the compiled ones.
+    pub(crate) keys: Option<PathBuf>,
 }
 
 impl Settings {

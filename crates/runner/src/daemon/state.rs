@@ -2,7 +2,7 @@
 //! Tasks wait for a state and send no messages.
 
 use super::call_failure::FatalExit;
-use super::orders::CurrentOrder;
+use super::current_order::CurrentOrder;
 use super::process_record::{AttemptKey, ProcessRecord};
 use pullyard_domain::id::JobId;
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,7 +3,6 @@
 
 use super::context::DaemonContext;
 use super::installed::{InstalledPrograms, OWN_VERSION, is_same_file};
-use super::orders::check_program;
 use super::program::{own_program, run_program};
 use super::release::{self, PROGRAM};
 use super::state::StateSnapshot;
@@ -18,6 +17,9 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
+/// `check` attacks the isolation, which may start containers. The new program repeats that while it sends no heartbeat,
+/// and after 90 s of silence the runner loses its jobs.
+const CHECK_LIMIT: Duration = Duration::from_secs(60);
 /// Of the whole update, which waits for running jobs.
 const LIMIT: Duration = Duration::from_secs(2 * 3_600);
 
@@ -104,6 +106,13 @@ async fn install(daemon: &DaemonContext, programs: &InstalledPrograms, target: &
     } else {
         Err(format!("The release {version} contains another program: {}.", printed.trim()))
     }
+}
+
+/// Tries a program, of this or another release: its `check` must find this runner, and registers nothing.
+pub(super) async fn check_program(daemon: &DaemonContext, program: &Path) -> Result<(), String> {
+    let mut command = Command::new(program);
+    command.args(&daemon.launch.check).arg(format!("--instance={}", daemon.state_folder.instance.as_str()));
+    run_program(command, daemon.launch.update_limit.unwrap_or(CHECK_LIMIT)).await.map(drop)
 }
 
 /// Tries the new program and makes it current. The stored order names its version, so only that program reports success.

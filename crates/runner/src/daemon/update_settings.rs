@@ -1,19 +1,11 @@
 //! Parses the settings of updates from afar.
 
-use super::settings::SettingsParser;
+use super::settings::{SettingsParser, UpdateSettings};
 use pullyard_version::RELEASES;
 use std::path::PathBuf;
 
 /// Set by the image of the runner, whose program is replaced with the image.
 const IMAGE_VARIABLE: &str = "PULLYARD_RUNNER_IMAGE";
-
-#[derive(Clone, Debug, Default)]
-pub(crate) struct UpdateSettings {
-    pub(crate) is_allowed: bool,
-    pub(crate) address: Option<String>,
-    /// A file with release keys, in place of the compiled ones.
-    pub(crate) keys: Option<PathBuf>,
-}
 
 impl SettingsParser<'_> {
     pub(super) fn parse_updates(&mut self) -> UpdateSettings {

@@ -3,7 +3,7 @@
 
 use super::child::process_start_time;
 use super::installed::InstalledPrograms;
-use super::lifecycle::CONFIRMATION_LIMIT;
+use super::launch::CONFIRMATION_LIMIT;
 use super::program::{execute, own_program};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

@@ -2,6 +2,7 @@
 //! Drops commits of the agent: the agent was instructed to create none, and its commits could have any author, message
 //! and trailers. Their content is in the runner's commit. Ignored files are excluded, even if the agent committed them.
 
+use crate::attempt::Attempt;
 use crate::git::agent_state::AgentState;
 use crate::git::nested::prepare_tree;
 use crate::git::stage;
@@ -10,7 +11,6 @@ use crate::git::warnings::find_warnings;
 use crate::git::work::{Work, list_work};
 use crate::git::workspace::Workspace;
 use crate::git::{Git, GitCall};
-use crate::job::attempt::Attempt;
 use crate::output;
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;

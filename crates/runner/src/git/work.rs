@@ -2,7 +2,7 @@
 
 use crate::git::agent_state::AgentState;
 use crate::git::changes::{ChangedPath, list_changes, list_ignored};
-use crate::git::exclusion_report::Exclusions;
+use crate::git::exclusions::Exclusions;
 use crate::git::names::refused_prefix;
 use crate::git::nested::scan::remove_nested_git_dirs;
 use crate::git::submodules::find_submodule_changes;

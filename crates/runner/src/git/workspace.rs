@@ -12,7 +12,7 @@ mod snapshot;
 pub(crate) use mirror::Mirror;
 pub(crate) use remove::{is_folder, remove_entry, remove_special_files};
 
-use crate::git::exclusion_report::Exclusions;
+use crate::git::exclusions::Exclusions;
 use crate::git::nested;
 use crate::git::{self, Git, GitCall, GitError};
 use crate::process::orphans;
@@ -203,7 +203,7 @@ impl Workspace {
 
     pub(crate) async fn check_out(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), GitError> {
         let (tree, repository) = (self.tree(), git::init_bare(git, self.repository()).await?);
-        let shallow = mirror::load_shallow(mirror.dir());
+        let shallow = settings::load_shallow(mirror.dir());
         settings::reset(&repository, Some(mirror.dir()), &shallow)?;
         // With the index, git reads only touched files again, and reports no old line endings as changes.
         let call = GitCall::new(["reset", "--hard", "--quiet", at.start]);

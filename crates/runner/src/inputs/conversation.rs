@@ -3,12 +3,13 @@
 
 use crate::agent::SessionResume;
 use crate::api::ids;
+use crate::attempt::Attempt;
 use crate::checkpoint;
-use crate::checkpoint::restore::{RestoredSession, RestoredWork};
+use crate::checkpoint::restore::RestoredWork;
+use crate::checkpoint::state::RestoredSession;
 use crate::git::workspace::Workspace;
 use crate::inputs::messages::quote;
 use crate::inputs::orders::Order;
-use crate::job::attempt::Attempt;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{JobKind, is_resumable};

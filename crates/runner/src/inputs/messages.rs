@@ -5,7 +5,7 @@
 pub(crate) mod input_counts;
 
 use crate::api::event_draft::EventDraft;
-use crate::job::attempt::Attempt;
+use crate::attempt::Attempt;
 use crate::stop::Stop;
 use pullyard_protocol::attempt::Input;
 use pullyard_protocol::event::EventKind;

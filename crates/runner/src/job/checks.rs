@@ -2,8 +2,8 @@
 
 use crate::agent;
 use crate::api::event_draft::EventDraft;
+use crate::attempt::Attempt;
 use crate::git::commit::Verdict;
-use crate::job::attempt::Attempt;
 use crate::job::project_command::{CommandLine, CommandResult, CommandRunner};
 use crate::process::pid_namespace::Exit;
 use crate::process::sandbox::TreeAccess;

@@ -2,6 +2,7 @@
 
 pub(super) mod agent_output;
 pub(super) mod analysis;
+mod answer;
 pub(super) mod change;
 pub(super) mod read;
 pub(super) mod review;
@@ -9,8 +10,19 @@ pub(super) mod step;
 
 use crate::inputs::orders::Order;
 use crate::stop::Stop;
+use pullyard_domain::failure::Failure;
 use pullyard_domain::job::DesiredState;
-use pullyard_protocol::attempt::StatusAnswer;
+use pullyard_domain::output::JobOutput;
+use pullyard_protocol::attempt::{FinishResult, StatusAnswer};
+
+/// The delivered result of an attempt, by the kind of its job.
+#[derive(Default)]
+pub(super) struct Delivered {
+    pub(super) result: Option<FinishResult>,
+    pub(super) output: Option<JobOutput>,
+    /// The failure of a later step.
+    pub(super) failure: Option<Failure>,
+}
 
 /// Whether the control plane lets the attempt deliver its work. `false`: there is an input that the agent has not read.
 /// Errors: a cancel or a pause that came first.

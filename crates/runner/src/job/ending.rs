@@ -3,9 +3,9 @@
 use crate::api::finish::deliver_finish;
 use crate::api::ids;
 use crate::api::outbox::{Outbox, PendingFinish};
+use crate::attempt::{Attempt, LAST_EVENTS_TIMEOUT};
 use crate::inputs::orders::Order;
-use crate::job::attempt::{Attempt, LAST_EVENTS_TIMEOUT};
-use crate::job::phases::Delivered;
+use crate::job::deliver::Delivered;
 use crate::stop::Stop;
 use crate::{Error, Exit, RunJob};
 use pullyard_domain::failure::Failure;

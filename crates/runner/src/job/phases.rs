@@ -1,27 +1,18 @@
 //! Runs the phases between claim and finish, in their order.
 
-use super::attempt::Attempt;
+use super::deliver::Delivered;
 use super::deliver::analysis::analyse;
 use super::deliver::change::deliver_change;
 use super::deliver::read::read;
 use super::deliver::review::review;
 use super::prepare::{prepare, preserve_session_on_failure};
 use crate::RunJob;
+use crate::attempt::Attempt;
 use crate::git::workspace::Workspace;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Publishes;
 use pullyard_domain::output::JobOutput;
-use pullyard_protocol::attempt::FinishResult;
-
-/// The delivered result of an attempt, by the kind of its job.
-#[derive(Default)]
-pub(super) struct Delivered {
-    pub(super) result: Option<FinishResult>,
-    pub(super) output: Option<JobOutput>,
-    /// The failure of a later step.
-    pub(super) failure: Option<Failure>,
-}
 
 pub(super) async fn run_phases(
     attempt: &Attempt<'_>,

@@ -1,20 +1,21 @@
 //! Runs the phase `preparing`: access, agent, mirror, target, worktree.
 
 use crate::RunJob;
+use crate::agent;
 use crate::agent::environment::Environment;
 use crate::agent::model_keys::ModelKeys;
-use crate::agent::{self, AgentChoice};
 use crate::api::forge_wait::{ForgeFault, ForgeWait, Outage};
 use crate::artifacts::output_recorder::OutputRecorder;
+use crate::attempt::Attempt;
 use crate::checkpoint::restore::{CheckpointPlan, EarlierCheckpoint, may_require_session};
 use crate::disk_limit;
 use crate::git::GitError;
-use crate::git::target::{self, Target};
+use crate::git::target;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::git::workspace::mirror::Mirror;
 use crate::git::workspace::{Checkout, Workspace};
-use crate::job::attempt::Attempt;
 use crate::job::deliver::step::{reporting_step, store_patches};
+use crate::job::preparation::Preparation;
 use crate::secrets::access::{self, ForgeAccess};
 use crate::stop::Stop;
 use pullyard_domain::agent::AUTO;
@@ -25,16 +26,6 @@ use pullyard_forge::{Forge, PullRequest};
 use pullyard_protocol::attempt::{Assignment, Phase};
 use std::io;
 use std::path::PathBuf;
-
-pub(crate) struct Preparation<'a> {
-    pub(crate) access: ForgeAccess,
-    pub(crate) agent: AgentChoice,
-    pub(crate) model_keys: ModelKeys,
-    pub(crate) mirror: Mirror,
-    pub(crate) target: Target,
-    pub(super) checkpoint: CheckpointPlan,
-    pub(crate) workspace: &'a Workspace,
-}
 
 pub(super) async fn prepare<'a>(
     attempt: &Attempt<'_>,

@@ -2,10 +2,10 @@
 
 use crate::Isolation;
 use crate::RunJob;
+use crate::agent;
 use crate::agent::environment::Environment;
-use crate::agent::{self, AgentChoice};
 use crate::api::event_draft::EventDraft;
-use crate::checkpoint::finished::FinishedWork;
+use crate::attempt::Attempt;
 use crate::checkpoint::restore::RestoredWork;
 use crate::git::commit::{self, Verdict};
 use crate::git::exclusion_report;
@@ -19,12 +19,12 @@ use crate::git::{Git, GitError};
 use crate::hash::sha256_hex;
 use crate::inputs::conversation::{self, Conversation, QuestionResult};
 use crate::inputs::messages::{InputTracker, newest_number};
-use crate::job::attempt::Attempt;
 use crate::job::checks::{self, CheckDecision, CheckResults, Rounds};
-use crate::job::deliver::agent_output::run_until_valid;
 use crate::job::deliver::step::{load_step_output, reporting_step};
-use crate::job::prepare::Preparation;
+use crate::job::preparation::Preparation;
 use crate::job::project_command::CommandRunner;
+use crate::job::work_result::WorkResult;
+use crate::output;
 use crate::process::sandbox::{JobSandbox, TreeAccess};
 use crate::publish::replies::{self, AgentReplies};
 use crate::publish::secret_scan;
@@ -33,48 +33,11 @@ use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::Sha256Hex;
 use pullyard_domain::job::JobKind;
-use pullyard_domain::output::JobOutput;
+use pullyard_domain::output::OutputFault;
 use pullyard_domain::published::work_notes::WorkNotes;
 
-#[derive(Default)]
-pub(crate) struct WorkResult {
-    /// Empty if the tree is unchanged, and the step may change nothing.
-    pub(crate) commit: String,
-    /// `None` if an earlier attempt made the commit.
-    tree: Option<String>,
-    rounds: Rounds,
-    round: u32,
-    pub(crate) replies: AgentReplies,
-    pub(crate) results: CheckResults,
-    pub(crate) notes: WorkNotes,
-    /// `Some` for a step that reports.
-    pub(crate) output: Option<JobOutput>,
-    /// The last message of an agent that worked in an earlier attempt.
-    pub(crate) earlier_summary: Option<String>,
-    /// Finished work of an earlier attempt, with the output that belongs to the commit.
-    pub(crate) is_earlier: bool,
-}
-
-impl WorkResult {
-    pub(crate) fn from_adopted_commit(commit: &str) -> Self {
-        Self { commit: commit.to_owned(), ..Self::default() }
-    }
-
-    pub(crate) fn from_finished_work(
-        commit: String,
-        results: CheckResults,
-        replies: AgentReplies,
-        work: &FinishedWork,
-    ) -> Self {
-        let (notes, earlier_summary) = (work.notes.clone(), work.summary.clone());
-        Self { commit, results, replies, notes, earlier_summary, is_earlier: true, ..Self::default() }
-    }
-
-    /// Whether new messages lead to another round, because the agent can read them.
-    pub(crate) fn accepts_new_inputs(&self, agent: &AgentChoice) -> bool {
-        self.tree.is_some() && agent.has_sessions()
-    }
-}
+/// How many times the agent is prompted to correct a wrong output.
+pub(super) const MAX_REPAIRS: u32 = 2;
 
 pub(crate) struct WorkContext<'a> {
     pub(crate) attempt: &'a Attempt<'a>,
@@ -141,7 +104,7 @@ impl WorkContext<'_> {
             let output = match step {
                 Some(_) => {
                     let mut load = async || load_step_output(attempt, preparation).await;
-                    run_until_valid(self, conversation, further_prompt.take(), &mut load).await?
+                    self.run_until_valid(conversation, further_prompt.take(), &mut load).await?
                 }
                 None => {
                     self.run_agent(conversation, further_prompt.as_deref()).await?;
@@ -254,6 +217,33 @@ impl WorkContext<'_> {
         };
         attempt.unless_ordered(patch).await?;
         Ok(commit)
+    }
+
+    /// Runs the agent, and again while its output is wrong.
+    /// Errors: `OutputInvalid`, and everything else that ends the attempt.
+    pub(super) async fn run_until_valid<T>(
+        &self,
+        conversation: &mut Conversation,
+        mut next_prompt: Option<String>,
+        load: &mut impl AsyncFnMut() -> Result<T, OutputFault>,
+    ) -> Result<T, Stop> {
+        let (attempt, mut repairs_left) = (self.attempt, MAX_REPAIRS);
+        loop {
+            self.run_agent(conversation, next_prompt.as_deref()).await?;
+            attempt.events.end_record();
+            match load().await {
+                Ok(output) => return Ok(output),
+                Err(fault) if repairs_left == 0 => {
+                    return Err(Failure::OutputInvalid { fault: fault.to_string().into() }.into());
+                }
+                Err(fault) => {
+                    repairs_left -= 1;
+                    attempt.events.resume_recording();
+                    attempt.events.log(format!("The output is wrong: {fault}."));
+                    next_prompt = Some(output::repair_prompt(&fault));
+                }
+            }
+        }
     }
 
     pub(super) async fn run_agent(

@@ -10,7 +10,7 @@ use crate::process::group::GroupStillAlive;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
-use proc::{ProcReadError, descendants};
+use proc::{ProcReadError, descendants, is_child_subreaper};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -70,21 +70,6 @@ pub(crate) async fn kill_marked_processes(temporary: &Path, repository: &Path) -
 
 pub(crate) fn count_processes() -> Result<Option<usize>, ProcReadError> {
     if cfg!(target_os = "linux") { Ok(Some(proc::list_processes(&[], |_| ())?.len())) } else { Ok(None) }
-}
-
-#[cfg(target_os = "linux")]
-fn is_child_subreaper() -> bool {
-    nix::sys::prctl::get_child_subreaper().unwrap_or(false)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_child_subreaper() -> bool {
-    false
-}
-
-/// Whether this process has children that no other process waits for, also as process 1 of a container.
-fn is_orphan_reaper() -> bool {
-    is_child_subreaper() || nix::unistd::getpid().as_raw() == 1
 }
 
 impl OrphanSearch {

@@ -5,11 +5,11 @@
 
 use crate::api::event_draft::EventDraft;
 use crate::api::reporter::EventSink;
+use crate::attempt::Attempt;
 use crate::git::nested::scan::find_too_long_path;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::git::workspace::is_folder;
-use crate::job::attempt::Attempt;
 use crate::options::RunJob;
 use crate::process::proxy_variables::proxy_variables;
 use crate::process::refused_hosts::RefusedHosts;

@@ -21,6 +21,7 @@ mod url_credentials;
 use crate::api::event_draft::EventDraft;
 use pullyard_domain::failure::Failure;
 use scan::Scanner;
+use segments::MARK;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -34,8 +35,6 @@ pub(crate) use url_credentials::parse_url_credentials;
 
 /// Limit for secrets from an agent's own files, because each secret makes every search slower. Units: bytes.
 const MAX_AGENT_SECRET_BYTES: usize = 32 * 1024;
-
-pub(crate) const MARK: &str = "[redacted]";
 
 /// Redacts secrets in texts. Clones are cheap and share the known secrets.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use crate::daemon::check::{check_git, check_isolation, check_name, check_process
 use crate::daemon::settings::Settings;
 use crate::git::Git;
 use crate::git::workspace::disk::run_blocking;
-use crate::secrets::access::check_own_token;
+use crate::secrets::own_token::check_own_token;
 use nix::unistd::{AccessFlags, access};
 use pullyard_domain::agent::ModelKey;
 use pullyard_forge::{Endpoint, Error as Refusal, Token as Key, check_model_key};

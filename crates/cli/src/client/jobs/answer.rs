@@ -1,6 +1,6 @@
 //! `pullyard jobs answer` and `send`: sends text to a job's agent.
 
-use super::JobArg;
+use super::job_arg::JobArg;
 use crate::client::prelude::*;
 use crate::client::prompt::read_text;
 use pullyard_domain::id::JobId;

@@ -1,6 +1,7 @@
 //! `pullyard jobs artifacts` and `diff`: lists and downloads artifacts.
 
-use super::{JobArg, describe_subject, ensure_attempt_exists};
+use super::job_arg::JobArg;
+use super::{describe_subject, ensure_attempt_exists};
 use crate::client::prelude::*;
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::id::JobId;

@@ -1,6 +1,7 @@
 //! `pullyard jobs checks` and `runs checks`: show the results of the checks of a job, or of a run's steps.
 
-use super::{JobArg, describe_subject, ensure_attempt_exists};
+use super::job_arg::JobArg;
+use super::{describe_subject, ensure_attempt_exists};
 use crate::client::prelude::*;
 use crate::client::table::Column;
 use pullyard_domain::checks::CheckRun;

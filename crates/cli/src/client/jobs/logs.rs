@@ -1,6 +1,6 @@
 //! `pullyard jobs logs`: prints a job's events as readable text.
 
-use super::JobArg;
+use super::job_arg::JobArg;
 use crate::client::prelude::*;
 use crate::client::watch;
 use pullyard_domain::id::JobId;

@@ -1,6 +1,7 @@
 //! Answers JSON-RPC messages of both forms of the protocol: versions up to 2025-11-25 begin with `initialize`, and
 //! each request of 2026-07-28 names its version in `_meta`. Agents send the one, the other or both.
 
+use super::rpc_error::RpcError;
 use super::tools;
 use crate::client::prelude::*;
 use serde_json::{Value, json};
@@ -21,19 +22,6 @@ const LIST_TTL_MS: u64 = 60_000;
 const INSTRUCTIONS: &str = "Pullyard runs plans of coding agents on repositories and opens pull requests. Check a plan \
     with plan_check, start it with run_start, then call run_wait until the run has ended. Answer the question of an agent \
     with job_answer. A step in the state `asked` waits for a user, who runs `pullyard runs approve RUN/STEP`; do not run it yourself.";
-
-/// An error of the protocol. Tools report errors in their result, where the model reads them.
-pub(super) struct RpcError(Value);
-
-impl RpcError {
-    fn new(code: i32, message: &str) -> Self {
-        Self(json!({ "code": code, "message": message }))
-    }
-
-    pub(super) fn invalid(message: &str) -> Self {
-        Self::new(-32602, message)
-    }
-}
 
 pub(super) enum Message {
     /// An empty line, or a notification that needs no action.

@@ -1,7 +1,7 @@
 //! The tools of `pullyard mcp`. Their results are data of the API in a fence, because agents and strangers write texts
 //! of runs; no tool approves a step.
 
-use super::message::RpcError;
+use super::rpc_error::RpcError;
 use crate::client::prelude::*;
 use crate::client::run::parse_param;
 use crate::client::runs::plan_file::{PlanFile, count_faults};

@@ -1,6 +1,7 @@
 //! `pullyard runs check`: lists the faults of a plan file.
 
-use super::plan_file::{FAULT_HELP, PlacedFault, PlanFile, count_faults, read};
+use super::placed_fault::PlacedFault;
+use super::plan_file::{FAULT_HELP, PlanFile, count_faults, read};
 use crate::client::prelude::*;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::plan::MAX_SHOWN_FAULTS;

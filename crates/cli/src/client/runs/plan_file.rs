@@ -1,10 +1,10 @@
 //! Reads a plan file, and shows the place of each fault.
 
-use super::yaml::{Place, Places, parse_yaml};
+use super::placed_fault::PlacedFault;
+use super::yaml::{Places, parse_yaml};
 use crate::client::prelude::*;
 use pullyard_domain::plan::{MAX_FAULTS, MAX_FILE_BYTES, MAX_SHOWN_FAULTS, Plan, PlanFault};
 use pullyard_domain::text::format_count;
-use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,31 +16,6 @@ pub(in crate::client) struct PlanFile {
     pub(in crate::client) json: Map<String, Value>,
     places: Places,
     pub(super) steps: usize,
-}
-
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(in crate::client) struct PlacedFault {
-    pub(super) line: usize,
-    pub(super) column: usize,
-    pointer: String,
-    pub(super) fault: String,
-}
-
-impl PlacedFault {
-    pub(super) fn new((line, column): Place, pointer: String, fault: String) -> Self {
-        Self { line, column, pointer, fault }
-    }
-
-    /// `plan.yaml:23:13  /steps/3/needs/0  there is no step …`
-    pub(in crate::client) fn to_line(&self, file: &str) -> String {
-        let Self { line, column, pointer, fault } = self;
-        let pointer = if pointer.is_empty() { String::new() } else { format!("{pointer}  ") };
-        sanitize(&format!("{file}:{line}:{column}  {pointer}{fault}"))
-    }
-
-    pub(in crate::client) fn into_wire(self) -> PlanFault {
-        PlanFault { pointer: self.pointer, fault: self.fault }
-    }
 }
 
 /// The name of the file in messages, and the content, of which a too large one is cut.

@@ -1,14 +1,15 @@
 //! `pullyard runs list`, `show` and `why`.
 
+use super::step::{step_symbol, took};
 use super::{find_step, watch};
+use crate::client::explain_job::explain_job;
 use crate::client::pages::hint_more;
 use crate::client::prelude::*;
 use crate::client::refresh::show_list;
-use crate::client::why::explain_job;
 use pullyard_domain::id::RunId;
 use pullyard_domain::run::{RunState, StepState};
 use pullyard_domain::text::{capitalize, truncate};
-use pullyard_protocol::run::{Run, RunPage, RunStep};
+use pullyard_protocol::run::{Run, RunPage};
 
 /// List a project's runs, newest first.
 #[derive(clap::Args)]
@@ -70,28 +71,10 @@ fn state_cell(screen: &Screen, run: &Run) -> Cell {
     Cell::new(format!("{} {label}", screen.symbol(symbol, ascii)), run.state.as_str()).with_colour(colour)
 }
 
-pub(super) fn step_symbol(screen: &Screen, state: StepState) -> (&'static str, Colour) {
-    let (symbol, ascii, colour) = match state {
-        StepState::Waiting | StepState::Spawning => ("◌", ".", Colour::Grey),
-        StepState::Open => ("◐", "*", Colour::Blue),
-        StepState::Asked => ("?", "?", Colour::Magenta),
-        StepState::Done => ("✓", "+", Colour::Green),
-        StepState::Failed => ("✕", "x", Colour::Red),
-        StepState::Cancelled | StepState::Skipped => ("⊘", "-", Colour::Grey),
-    };
-    (screen.symbol(symbol, ascii), colour)
-}
-
 fn step_cell(screen: &Screen, state: StepState) -> Cell {
     let (symbol, colour) = step_symbol(screen, state);
     let label = if state == StepState::Asked { "Needs answer".into() } else { capitalize(state.as_str()) };
     Cell::new(format!("{symbol} {label}"), state.as_str()).with_colour(colour)
-}
-
-/// From the start of its newest job to its end, or until now.
-pub(super) fn took(step: &RunStep) -> Option<std::time::Duration> {
-    let end = if step.state.is_terminal() { step.changed } else { format::now() };
-    step.started.map(|started| end.since(started))
 }
 
 pub(super) async fn show(session: &Session, id: &RunId) -> Result<(), CliError> {

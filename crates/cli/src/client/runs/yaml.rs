@@ -2,16 +2,13 @@
 //!
 //! The reader counts the parser's events one by one: neither nested nor repeated content can use more than the limits.
 
-use super::plan_file::PlacedFault;
+use super::placed_fault::{Place, PlacedFault};
 use pullyard_domain::plan::{MAX_DEPTH, MAX_KEY_BYTES, MAX_NODES};
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
 use std::str::Chars;
 use yaml_rust2::parser::{Event, Parser};
 use yaml_rust2::scanner::{Marker, ScanError, TScalarStyle};
-
-/// Line and column, from 1.
-pub(super) type Place = (usize, usize);
 
 /// Places by JSON pointer.
 #[derive(Debug, Default)]

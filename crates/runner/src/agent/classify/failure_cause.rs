@@ -33,7 +33,7 @@ impl FailureCause {
     }
 }
 
-pub(in crate::agent) fn is_account_failure(report: &EndReport) -> bool {
+pub(crate) fn is_account_failure(report: &EndReport) -> bool {
     !report.success && FailureCause::from_report(report).is_some_and(FailureCause::is_account_wide)
 }
 

@@ -5,7 +5,7 @@ mod session;
 
 use crate::Isolation;
 use crate::agent::adapter::{Adapter, InputEncoder, Launch, StartInput};
-use crate::agent::drivers::{Driver, Program};
+use crate::agent::driver::{Driver, Program};
 use crate::agent::environment::Environment;
 use crate::agent::host_profile::HostProfile;
 use crate::agent::model_route::PLACEHOLDER_KEY;

@@ -11,11 +11,10 @@ mod version;
 use crate::Isolation;
 use crate::agent::adapter::{Adapter, Launch, ReadFiles, StartInput};
 use crate::agent::agent_event::Tokens;
-use crate::agent::drivers::{Driver, Program};
+use crate::agent::driver::{Driver, Program};
 use crate::agent::environment::Environment;
 use crate::agent::host_profile::HostProfile;
 use crate::agent::model_route::PLACEHOLDER_KEY;
-use crate::agent::now;
 use crate::agent::prices::{BilledTokens, Prices};
 use crate::agent::prompt_escape;
 use crate::git::workspace::disk::{create_private_dir, write_private_file};
@@ -25,11 +24,13 @@ use lines::ExecJsonParser;
 use pullyard_agent_proxy::model::{Key, Upstream};
 use pullyard_domain::agent::{ModelKey, Provider, codex};
 use rollout::{RolloutReader, Rollouts};
+use sign_in::CODEX_AUTH;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 pub(super) const DRIVER: Driver = Driver {
     spec: &codex::AGENT,
@@ -52,7 +53,6 @@ pub(super) const DRIVER: Driver = Driver {
 const PROFILE: HostProfile = HostProfile { folder: ".codex", entries: &["AGENTS.md", "rules"] };
 
 const OPENAI_KEY: &str = ModelKey::OpenaiApiKey.spec().variable;
-const CODEX_AUTH: &str = ModelKey::CodexAuth.spec().variable;
 const OPENAI_URL: &str = Provider::OpenAi.spec().url_variable;
 
 /// With a subscription, Codex would also offer the account's connected apps and image generation. The policy hides the
@@ -92,7 +92,7 @@ impl Adapter for Codex {
     fn model_upstream(&self) -> Result<Option<Upstream>, String> {
         let (key, base_url) = match (self.key.as_ref().and_then(|key| key.to_str()), &self.auth) {
             (Some(key), _) => (Key::Bearer(key.to_owned()), self.url.as_deref().unwrap_or(Provider::OpenAi.spec().url)),
-            (None, Some(auth)) => (sign_in::load_key(auth, now())?, sign_in::CHATGPT_URL),
+            (None, Some(auth)) => (sign_in::load_key(auth, SystemTime::now().into())?, sign_in::CHATGPT_URL),
             (None, None) => return Ok(None),
         };
         Ok(Some(Upstream { provider: Provider::OpenAi, base_url: base_url.to_owned(), key }))
@@ -114,7 +114,10 @@ impl Adapter for Codex {
                 Some(ModelProvider { url, has_key: true })
             }
             (None, Some(_), Some(url)) => {
-                write_private_file(&home.join("auth.json"), sign_in::render_placeholder(now()).as_bytes())?;
+                write_private_file(
+                    &home.join("auth.json"),
+                    sign_in::render_placeholder(SystemTime::now().into()).as_bytes(),
+                )?;
                 Some(ModelProvider { url, has_key: false })
             }
             (None, Some(auth), None) => {

@@ -1,8 +1,7 @@
 //! Tests how the runner's settings are read from flags, environment and files.
 
 use super::*;
-use crate::daemon::config_file::FileSource;
-use crate::daemon::setting_names::{UNUSED, VARIABLES};
+use crate::daemon::setting_names::{FileSource, UNUSED, VARIABLES};
 use std::collections::{BTreeMap, BTreeSet};
 
 const TOKEN: &str = "rnt_a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9";

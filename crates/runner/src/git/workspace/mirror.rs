@@ -4,7 +4,8 @@
 //! damaged; it is then replaced by a new one.
 
 use super::disk::{create_private_dirs, open_lock_file, run_blocking, verify_in_place};
-use super::{remove, settings};
+use super::remove;
+use super::settings::{self, load_shallow};
 use crate::git::{self, Git, GitCall, GitError};
 use crate::hash::sha256_hex;
 use std::collections::HashSet;
@@ -163,16 +164,6 @@ pub(super) fn clean_objects(mirror: &Path) -> io::Result<()> {
     verify_in_place(&objects)?;
     remove::remove_special_files(&objects)?;
     remove::remove_entry(&mirror.join(ALTERNATES))
-}
-
-/// The commits whose parents the repository lacks. Empty if it has all commits, or if another program wrote the file.
-pub(super) fn load_shallow(repository: &Path) -> Vec<u8> {
-    let path = repository.join("shallow");
-    let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
-    let list = if is_file { fs::read(path).unwrap_or_default() } else { Vec::new() };
-    let is_commit = |line: &[u8]| matches!(line.len(), 40 | 64) && line.iter().all(u8::is_ascii_hexdigit);
-    let lines = list.strip_suffix(b"\n").unwrap_or_default();
-    if lines.split(|byte| *byte == b'\n').all(is_commit) { list } else { Vec::new() }
 }
 
 async fn is_new(git: &Git, dir: &Path) -> Result<bool, GitError> {

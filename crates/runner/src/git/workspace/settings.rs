@@ -1,7 +1,6 @@
 //! Resets the settings of a repository that an agent could have changed.
 
 use super::disk::{create_private_dir, write_private_file};
-use super::mirror::load_shallow;
 use super::remove::remove_entry;
 use std::fs;
 use std::io;
@@ -38,6 +37,16 @@ pub(super) fn reset(repository: &Path, mirror: Option<&Path>, shallow: &[u8]) ->
         write_private_file(&repository.join("objects/info/alternates"), &line)?;
     }
     Ok(())
+}
+
+/// The commits whose parents the repository lacks. Empty if it has all commits, or if another program wrote the file.
+pub(super) fn load_shallow(repository: &Path) -> Vec<u8> {
+    let path = repository.join("shallow");
+    let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+    let list = if is_file { fs::read(path).unwrap_or_default() } else { Vec::new() };
+    let is_commit = |line: &[u8]| matches!(line.len(), 40 | 64) && line.iter().all(u8::is_ascii_hexdigit);
+    let lines = list.strip_suffix(b"\n").unwrap_or_default();
+    if lines.split(|byte| *byte == b'\n').all(is_commit) { list } else { Vec::new() }
 }
 
 #[cfg(test)]

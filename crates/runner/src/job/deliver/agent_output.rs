@@ -2,21 +2,17 @@
 
 use super::check_grant;
 use crate::agent;
+use crate::attempt::Attempt;
 use crate::checkpoint::restore::RestoredWork;
 use crate::inputs::conversation::Conversation;
 use crate::inputs::orders::Order;
-use crate::job::attempt::Attempt;
-use crate::job::prepare::Preparation;
+use crate::job::preparation::Preparation;
 use crate::job::work::WorkContext;
 use crate::output::{self, InputFile};
 use crate::process::sandbox::JobSandbox;
 use crate::stop::Stop;
 use crate::{Isolation, RunJob};
-use pullyard_domain::failure::Failure;
 use pullyard_domain::output::OutputFault;
-
-/// How many times the agent is prompted to correct a wrong output.
-pub(super) const MAX_REPAIRS: u32 = 2;
 
 /// A correct output of the agent.
 pub(super) enum Loaded<T> {
@@ -50,7 +46,7 @@ pub(super) async fn produce_output<T>(
         WorkContext { attempt, options, isolation, sandbox, preparation, command_runner: None, restored_work };
     let mut next_prompt = None;
     loop {
-        let output = match run_until_valid(&context, &mut conversation, next_prompt, &mut load).await? {
+        let output = match context.run_until_valid(&mut conversation, next_prompt, &mut load).await? {
             Loaded::Complete(output) => output,
             Loaded::Next(files) => {
                 attempt.events.resume_recording();
@@ -71,32 +67,5 @@ pub(super) async fn produce_output<T>(
             return Ok(output);
         }
         next_prompt = Some(format!("{} Then write the whole answer again.", agent::READ_INPUTS_PROMPT));
-    }
-}
-
-/// Runs the agent, and again while its output is wrong.
-/// Errors: `OutputInvalid`, and everything else that ends the attempt.
-pub(in crate::job) async fn run_until_valid<T>(
-    context: &WorkContext<'_>,
-    conversation: &mut Conversation,
-    mut next_prompt: Option<String>,
-    load: &mut impl AsyncFnMut() -> Result<T, OutputFault>,
-) -> Result<T, Stop> {
-    let (attempt, mut repairs_left) = (context.attempt, MAX_REPAIRS);
-    loop {
-        context.run_agent(conversation, next_prompt.as_deref()).await?;
-        attempt.events.end_record();
-        match load().await {
-            Ok(output) => return Ok(output),
-            Err(fault) if repairs_left == 0 => {
-                return Err(Failure::OutputInvalid { fault: fault.to_string().into() }.into());
-            }
-            Err(fault) => {
-                repairs_left -= 1;
-                attempt.events.resume_recording();
-                attempt.events.log(format!("The output is wrong: {fault}."));
-                next_prompt = Some(output::repair_prompt(&fault));
-            }
-        }
     }
 }

@@ -5,9 +5,9 @@ mod summaries;
 
 use super::agent_output::produce_output;
 use super::check_grant;
+use crate::attempt::Attempt;
 use crate::inputs::orders::Order;
-use crate::job::attempt::Attempt;
-use crate::job::prepare::Preparation;
+use crate::job::preparation::Preparation;
 use crate::stop::Stop;
 use crate::{Isolation, RunJob, output};
 use items::read_items;

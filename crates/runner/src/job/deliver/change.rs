@@ -1,24 +1,24 @@
 //! Delivers a change: runs the agent, or continues from finished work, pushes one commit and opens its pull request.
 
 mod publish;
+mod recreate;
 mod report;
 
 pub(in crate::job) use publish::{preserve_finished_work, renew_access, renew_old_access};
 
-use super::check_grant;
 use super::review::{Report, adopt_posted};
 use super::step::{add_inputs, finished_output, reporting_step, store_patches};
+use super::{Delivered, check_grant};
 use crate::api::forge_wait::ForgeWait;
-use crate::checkpoint::finished;
+use crate::attempt::Attempt;
 use crate::git::{GitCall, conflicts};
 use crate::inputs::conversation::Conversation;
 use crate::inputs::orders::Order;
-use crate::job::attempt::Attempt;
-use crate::job::phases::Delivered;
-use crate::job::prepare::Preparation;
+use crate::job::preparation::Preparation;
 use crate::job::project_command::CommandRunner;
 use crate::job::setup;
-use crate::job::work::{self, WorkResult};
+use crate::job::work;
+use crate::job::work_result::WorkResult;
 use crate::process::sandbox::JobSandbox;
 use crate::publish::push::{PublishResult, PushedBy};
 use crate::stop::Stop;
@@ -27,6 +27,7 @@ use publish::publish;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::output::JobOutput;
 use pullyard_protocol::attempt::Phase;
+use recreate::recreate_commit;
 use report::report;
 use tokio::time::timeout;
 
@@ -118,7 +119,7 @@ async fn publish_finished(
         attempt.events.log("The output of the finished work is not valid. The agent continues.");
         return Ok(None);
     };
-    let recreate = finished::recreate_commit(attempt, (&access.git, workspace, target), (available, work));
+    let recreate = recreate_commit(attempt, (&access.git, workspace, target), (available, work));
     let Some(mut work_result) = attempt.unless_ordered(recreate).await? else { return Ok(None) };
     work_result.output = output;
     attempt.unless_ordered(attempt.report_executing(None)).await?;

@@ -1,14 +1,13 @@
 //! Delivers an answer: runs the agent of a job that publishes nothing.
 
 use super::agent_output::{Loaded, produce_output};
-use crate::job::attempt::Attempt;
-use crate::job::prepare::Preparation;
+use super::answer::{check_answer, clean};
+use crate::attempt::Attempt;
+use crate::job::preparation::Preparation;
 use crate::output;
 use crate::stop::Stop;
 use crate::{Isolation, RunJob};
 use pullyard_domain::output::{Answer, JobOutput, MAX_ANSWER_CHARS, OUTPUT_FILE, OutputFault};
-use pullyard_domain::prompt::untrusted;
-use pullyard_domain::run::{SpawnRequest, check_spawn_form};
 use pullyard_domain::text::truncate_lines;
 
 /// Neither commits nor pushes. The output is the agent's output file, or else its last message.
@@ -38,27 +37,4 @@ async fn load_output(attempt: &Attempt<'_>, preparation: &Preparation<'_>) -> Re
         None => return Err(OutputFault::missing()),
     };
     check_answer(attempt, answer)
-}
-
-fn clean(attempt: &Attempt<'_>, text: &str) -> String {
-    attempt.redactor.redact_text(&untrusted::remove_hidden(text)).into_owned()
-}
-
-/// Removes secrets and invisible characters from an answer, and checks its outcome and its added steps.
-pub(super) fn check_answer(attempt: &Attempt<'_>, answer: Answer) -> Result<JobOutput, OutputFault> {
-    answer.check_outcome(&attempt.assignment.outcomes)?;
-    let step = attempt.assignment.step.as_ref();
-    let faults = match step.and_then(|step| Some((step.spawn.as_ref()?, &step.taken))) {
-        Some((limits, taken)) => check_spawn_form(limits, taken, &answer.spawn),
-        None if answer.spawn.is_empty() => Vec::new(),
-        None => vec![OutputFault::new("/spawn", "this job can add no steps: leave it out")],
-    };
-    if let Some(fault) = faults.into_iter().next() {
-        return Err(fault);
-    }
-    let clean_step = |step: SpawnRequest| SpawnRequest { prompt: clean(attempt, &step.prompt), ..step };
-    let (text, spawn) = (clean(attempt, &answer.text), answer.spawn.into_iter().map(clean_step).collect());
-    let output = JobOutput::Read(Answer { text, spawn, ..answer });
-    output.check()?;
-    Ok(output)
 }

@@ -1,15 +1,15 @@
 //! The input and the output of a run's step: patches of earlier steps, and the answer of an agent that changes files.
 
-use super::read::check_answer;
+use super::answer::check_answer;
 use crate::agent_files::{is_tracked, is_untracked};
-use crate::checkpoint::finished::FinishedWork;
+use crate::attempt::Attempt;
+use crate::checkpoint::content::FinishedWork;
 use crate::git::patch::{self, Binaries};
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::git::workspace::mirror::Mirror;
 use crate::git::{self, Git};
-use crate::job::attempt::Attempt;
-use crate::job::prepare::Preparation;
+use crate::job::preparation::Preparation;
 use crate::output;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;

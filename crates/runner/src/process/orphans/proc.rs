@@ -1,7 +1,6 @@
 //! Reads processes from Linux's `/proc`.
 //! Source: proc_pid_stat(5), proc_pid_environ(5).
 
-use super::is_orphan_reaper;
 use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, Uid};
@@ -23,6 +22,21 @@ pub(super) fn descendants(parents: &Parents, mut roots: Vec<i32>) -> BTreeSet<i3
         roots.extend(children.filter(|child| pids.insert(*child)));
     }
     pids
+}
+
+#[cfg(target_os = "linux")]
+pub(super) fn is_child_subreaper() -> bool {
+    nix::sys::prctl::get_child_subreaper().unwrap_or(false)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_child_subreaper() -> bool {
+    false
+}
+
+/// Whether this process has children that no other process waits for, also as process 1 of a container.
+fn is_orphan_reaper() -> bool {
+    is_child_subreaper() || nix::unistd::getpid().as_raw() == 1
 }
 
 /// Lists all processes with their parents. Calls `on_marked` at once for each with a mark (`NAME=VALUE`) as a variable.

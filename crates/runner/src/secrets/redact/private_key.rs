@@ -1,8 +1,8 @@
 //! Redacts a private key that arrives line by line.
 //! Only its first line identifies it, so every line up to its last one is redacted.
 
-use super::MARK;
 use super::scan::LONGEST_SHAPE;
+use super::segments::MARK;
 use std::borrow::Cow;
 
 const BEGIN: &str = "-----BEGIN ";

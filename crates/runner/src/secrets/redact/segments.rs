@@ -3,6 +3,9 @@
 use super::scan::{Completeness, ScanResult, Scanner, Text};
 use std::ops::Range;
 
+/// Replaces a secret.
+pub(super) const MARK: &str = "[redacted]";
+
 pub(super) enum Segment {
     Text(Range<usize>),
     Secret(Range<usize>),

@@ -1,9 +1,9 @@
 //! Redacts data that arrives in pieces.
 //! Bytes that may begin a secret are held until the rest arrives.
 
-use super::MARK;
 use super::boundary::CONTEXT;
 use super::scan::{Completeness, ScanResult, Scanner, Text};
+use super::segments::MARK;
 use super::segments::{Segment, for_each_segment};
 use super::terminal_codes::{self, TerminalCodeFilter};
 use std::sync::Arc;

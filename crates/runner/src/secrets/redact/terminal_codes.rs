@@ -2,9 +2,9 @@
 //! From shortly before the first code on, a text is searched without its codes first. The search with codes comes
 //! second, because it may match only a part of a token. Codes inside a secret are redacted with it; others remain.
 
-use super::MARK;
 use super::boundary::CONTEXT;
 use super::scan::{Completeness, Scanner, Text};
+use super::segments::MARK;
 use super::segments::{Segment, for_each_segment};
 use std::ops::Range;
 

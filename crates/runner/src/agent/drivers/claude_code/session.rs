@@ -1,6 +1,6 @@
 //! Names the files of a session of Claude Code, which are below the name of its work folder.
 
-use crate::agent::drivers::SessionFiles;
+use crate::agent::driver::SessionFiles;
 use std::path::{Path, PathBuf};
 
 const TASK_PREFIX: &str = "tasks/";

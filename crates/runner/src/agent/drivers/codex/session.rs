@@ -1,6 +1,6 @@
 //! Names the files of a session of Codex, which are in one folder for each day.
 
-use crate::agent::drivers::SessionFiles;
+use crate::agent::driver::SessionFiles;
 use std::path::Path;
 
 pub(super) const SESSION: SessionFiles =

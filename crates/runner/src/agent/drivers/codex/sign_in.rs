@@ -1,16 +1,17 @@
 //! Reads a ChatGPT sign-in for the model's proxy, and writes one without secrets for a sandboxed Codex.
 
-use super::CODEX_AUTH;
 use crate::agent::json_lines::text_field;
 use crate::agent::model_route::PLACEHOLDER_KEY;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use pullyard_agent_proxy::model::Key;
+use pullyard_domain::agent::ModelKey;
 use pullyard_domain::time::Timestamp;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
+pub(super) const CODEX_AUTH: &str = ModelKey::CodexAuth.spec().variable;
 /// The address to which Codex sends its requests with a ChatGPT sign-in.
 pub(super) const CHATGPT_URL: &str = "https://chatgpt.com/backend-api/codex";
 /// Longer than any attempt, so that Codex does not renew the sign-in.

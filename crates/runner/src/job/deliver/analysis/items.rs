@@ -1,10 +1,10 @@
 //! Reads the open items from the forge. Items that did not change keep the data of the previous report.
 
 use crate::api::forge_wait::{ForgeFault, ForgeWait};
+use crate::attempt::Attempt;
 use crate::git::target::{to_source_fault, unreachable};
-use crate::job::attempt::Attempt;
 use crate::job::deliver::change::renew_old_access;
-use crate::job::prepare::Preparation;
+use crate::job::preparation::Preparation;
 use crate::output::InputFile;
 use crate::stop::Stop;
 use pullyard_domain::analysis::{

@@ -1,9 +1,10 @@
 //! Lets the agent summarise items, some at each start, within the cost limit of the analysis.
 
 use super::items::{ReadItems, size_bytes};
+use crate::attempt::Attempt;
 use crate::git::workspace::Workspace;
-use crate::job::attempt::Attempt;
-use crate::job::deliver::agent_output::{Loaded, MAX_REPAIRS};
+use crate::job::deliver::agent_output::Loaded;
+use crate::job::work::MAX_REPAIRS;
 use crate::output::{self, InputFile};
 use pullyard_domain::analysis::{
     AnalysisReport, ItemKind, ItemSummary, MAX_REPORT_BYTES, MAX_SUMMARY_BYTES, SummaryOutput,

@@ -1,12 +1,12 @@
 //! Pushes a commit, once the control plane grants it, and waits for an unavailable forge.
 
 use crate::api::forge_wait::{ForgeFault, ForgeWait};
+use crate::attempt::Attempt;
 use crate::checkpoint;
 use crate::deadline::push_deadline;
 use crate::inputs::orders::Order;
-use crate::job::attempt::Attempt;
 use crate::job::deliver::check_grant;
-use crate::job::prepare::Preparation;
+use crate::job::preparation::Preparation;
 use crate::publish::push::{Change, PublishResult, Push, PushedBy};
 use crate::secrets::access::{self, ForgeAccess};
 use crate::stop::Stop;

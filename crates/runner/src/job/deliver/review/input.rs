@@ -2,12 +2,12 @@
 
 use super::threads::{self, OpenThread};
 use crate::api::forge_wait::ForgeWait;
+use crate::attempt::Attempt;
 use crate::git::patch;
 use crate::git::target::{self, unreachable};
 use crate::git::workspace::disk::run_blocking;
 use crate::git::{Git, GitCall, GitError};
-use crate::job::attempt::Attempt;
-use crate::job::prepare::Preparation;
+use crate::job::preparation::Preparation;
 use crate::output;
 use crate::stop::Stop;
 use pullyard_domain::prompt::untrusted::{remove_hidden, to_single_line};

@@ -2,11 +2,11 @@
 
 use super::{Report, threads};
 use crate::api::forge_wait::{ForgeFault, ForgeWait, Outage};
+use crate::attempt::Attempt;
 use crate::git::target::{Target, get_revised_pull_request, to_source_fault, unreachable};
 use crate::git::{GitCall, GitError};
-use crate::job::attempt::Attempt;
 use crate::job::deliver::change::renew_old_access;
-use crate::job::prepare::Preparation;
+use crate::job::preparation::Preparation;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;

@@ -4,15 +4,15 @@
 use super::threads::{self, OpenThread};
 use super::{Report, find_posted, load_output, post_report, write_input};
 use crate::api::forge_wait::ForgeWait;
+use crate::attempt::Attempt;
 use crate::checkpoint::restore::RestoredWork;
 use crate::git::commit;
 use crate::inputs::conversation::Conversation;
 use crate::inputs::orders::Order;
-use crate::job::attempt::Attempt;
-use crate::job::deliver::agent_output::run_until_valid;
 use crate::job::deliver::check_grant;
-use crate::job::prepare::Preparation;
-use crate::job::work::{WorkContext, WorkResult};
+use crate::job::preparation::Preparation;
+use crate::job::work::WorkContext;
+use crate::job::work_result::WorkResult;
 use crate::output;
 use crate::publish::push::{PublishResult, PushedBy};
 use crate::stop::Stop;
@@ -58,7 +58,7 @@ impl Report {
         let mut reviewing = Conversation::new(&reviewing, &RestoredWork::default(), String::new());
         output::create_folder(workspace)?;
         let mut load = async || load_output(attempt, preparation).await;
-        self.output = run_until_valid(context, &mut reviewing, None, &mut load).await?;
+        self.output = context.run_until_valid(&mut reviewing, None, &mut load).await?;
         self.head.clone_from(&target.start_commit);
         self.earlier = threads::judge(&self.input.threads, &self.output);
         let findings = self.list_findings(assignment.repository.account.is_some());

@@ -2,9 +2,9 @@
 
 use crate::api::forge_wait::{ForgeFault, ForgeWait};
 use crate::api::retry::retry_pause;
+use crate::attempt::Attempt;
 use crate::git::target::{to_source_fault, unreachable};
-use crate::job::attempt::Attempt;
-use crate::job::prepare::Preparation;
+use crate::job::preparation::Preparation;
 use crate::stop::Stop;
 use pullyard_domain::output::{EarlierFinding, MAX_EARLIER_FINDINGS};
 use pullyard_domain::prompt::untrusted::remove_hidden;
