@@ -3,8 +3,8 @@
 use crate::cli::User;
 use crate::pages::Browser;
 use crate::prelude::*;
-use pullyard_domain::output::JobOutput;
 use pullyard_domain::project::Repository;
+use pullyard_domain::review::output::JobOutput;
 use pullyard_protocol::analysis::{AnalysisQuery, RequestAnalysis};
 
 /// Summarises each file; one summary contains an order to the browser.

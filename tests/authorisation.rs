@@ -7,8 +7,8 @@ mod routes;
 mod tokens;
 
 use crate::prelude::*;
-use pullyard_domain::id::{EndpointId, NoticeId};
-use pullyard_domain::notice::{DeliveryState, Notice, NoticeData, NoticeEvent};
+use pullyard_domain::run::notice::{DeliveryState, Notice, NoticeData, NoticeEvent};
+use pullyard_domain::text::id::{EndpointId, NoticeId};
 use pullyard_store::Token;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

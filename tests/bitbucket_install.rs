@@ -1,7 +1,7 @@
 //! Tests webhooks that a command installs on Bitbucket Cloud: install, verify, repair, missed events, remove.
 
 use crate::prelude::*;
-use pullyard_domain::delivery::Source;
+use pullyard_domain::review::delivery::Source;
 
 const SHOP: &str = "acme/shop";
 const SHOP_HOOKS_PATH: &str = "/repositories/acme/shop/hooks";

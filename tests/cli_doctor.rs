@@ -150,7 +150,7 @@ async fn doctor_and_test_report_a_changed_or_refused_forge_token() {
     let store = story.store().await;
     let spare = store.load_integration(&IntegrationId::new("spare").unwrap()).await.unwrap().unwrap();
     let id = IntegrationId::new("down").unwrap();
-    let down = pullyard_domain::forge::Integration { id, api_url: "http://127.0.0.1:1".into(), ..spare };
+    let down = pullyard_domain::project::forge::Integration { id, api_url: "http://127.0.0.1:1".into(), ..spare };
     assert_eq!(store.put_integration(&down).await.unwrap(), pullyard_store::Write::Applied);
     let unreachable = doctor_findings(&user, "forge").await;
     assert!(

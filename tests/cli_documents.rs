@@ -1,10 +1,10 @@
 //! Tests that every command in the documentation and in help sentences exists with its flags.
 
 use crate::prelude::*;
-use pullyard_domain::code::Row;
-use pullyard_domain::denial::Denial;
 use pullyard_domain::run::{RunFailureCause, StepExplanation, StepWait};
-use pullyard_domain::wait::Wait;
+use pullyard_domain::text::code::Row;
+use pullyard_domain::text::denial::Denial;
+use pullyard_domain::text::wait::Wait;
 
 const DOCUMENTS: [(&str, &str); 23] = [
     ("README.md", include_str!("../README.md")),

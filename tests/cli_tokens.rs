@@ -1,7 +1,7 @@
 //! Tests tokens and secrets in the CLI.
 
 use crate::prelude::*;
-use pullyard_domain::removal::MIN_SECRET_AGE;
+use pullyard_domain::review::removal::MIN_SECRET_AGE;
 
 async fn status_of(story: &Story, token: &str) -> u16 {
     story.request(Method::GET, "/v1/tokens/self", Some(token), Vec::new()).await.0

@@ -1,8 +1,8 @@
 //! Tests dead letters: how messages become dead, how they are shown, redriven and dropped.
 
 use crate::prelude::*;
-use pullyard_domain::dead_letter::{Advice, Queue, Subject};
-use pullyard_domain::id::MessageId;
+use pullyard_domain::run::dead_letter::{Advice, Queue, Subject};
+use pullyard_domain::text::id::MessageId;
 use pullyard_entry::{Config, ModelUrls, http};
 use pullyard_protocol::dead_letter::{DeadLetter, MoveDeadLetters};
 

@@ -1,7 +1,7 @@
 //! Tests projects that are held or out of budget: entries wait and start later, once.
 
 use crate::prelude::*;
-use pullyard_domain::budget::{Budget, Day};
+use pullyard_domain::project::budget::{Budget, Day};
 use pullyard_protocol::client::Error;
 use pullyard_protocol::project::HoldProject;
 

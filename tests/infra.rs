@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use crate::processes::FUNCTION_TIMEOUTS;
 use crate::roles::template::parse;
-use pullyard_domain::time::back_off;
+use pullyard_domain::text::time::back_off;
 use pullyard_emulator::{Access, Aws, Options, ecs};
 use pullyard_entry::config::RUNNER_CONTAINER;
 use pullyard_entry::{config, metrics};
@@ -415,7 +415,7 @@ fn sweep_alarm_ignores_one_item_that_backs_off() {
 fn artifact_objects_expire_with_their_items() {
     let bucket = resources(include_str!("../infra/data.yaml"))["Artifacts"]["Properties"].clone();
     let rule = &bucket["LifecycleConfiguration"]["Rules"][0];
-    let days = pullyard_domain::artifact::RETENTION.as_secs() / 86_400;
+    let days = pullyard_domain::job::artifact::RETENTION.as_secs() / 86_400;
     assert_eq!((&rule["ExpirationInDays"], &rule["Status"]), (&json!(days), &json!("Enabled")));
     assert!(rule.get("Prefix").is_none() && rule.get("Filter").is_none(), "the rule does not cover all objects");
 }

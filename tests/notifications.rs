@@ -6,7 +6,7 @@ use crate::story::wait_until;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use pullyard_domain::id::SecretName;
+use pullyard_domain::text::id::SecretName;
 use pullyard_protocol::secret::RotateSecret;
 use pullyard_testkit::{Received, Receiver};
 

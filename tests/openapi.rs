@@ -114,7 +114,7 @@ async fn schemas_of_api_and_plan_are_served_without_a_token() {
     assert_eq!(served, pullyard_function_api::document(story.local.api_url()));
     let (status, headers, served) = story.request(Method::GET, "/plan.schema.json", None, Vec::new()).await;
     assert_eq!((status, headers["content-type"].to_str().unwrap()), (200, "application/json"));
-    assert_eq!(&served, pullyard_domain::plan::schema());
+    assert_eq!(&served, pullyard_domain::project::plan::schema());
 }
 
 #[test]

@@ -20,21 +20,21 @@ pub(crate) use futures::future::BoxFuture;
 pub(crate) use nix::sys::signal::Signal;
 pub(crate) use nix::unistd::Pid;
 pub(crate) use pullyard_domain::agent::Agent;
-pub(crate) use pullyard_domain::artifact::ArtifactKind;
-pub(crate) use pullyard_domain::checks::CommandOverrides;
-pub(crate) use pullyard_domain::decision::{Reason, Verdict};
-pub(crate) use pullyard_domain::failure::Failure;
-pub(crate) use pullyard_domain::forge::ForgeKind;
-pub(crate) use pullyard_domain::hook::Ingress;
-pub(crate) use pullyard_domain::id::{DeliveryId, ReviewId};
-pub(crate) use pullyard_domain::id::{
-    EventId, FinishId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, SecretName, TicketKey,
-};
+pub(crate) use pullyard_domain::agent::checks::CommandOverrides;
+pub(crate) use pullyard_domain::job::artifact::ArtifactKind;
 pub(crate) use pullyard_domain::job::{JobKind, JobStatus};
+pub(crate) use pullyard_domain::project::forge::ForgeKind;
+pub(crate) use pullyard_domain::project::hook::Ingress;
+pub(crate) use pullyard_domain::project::secret::SecretKind;
 pub(crate) use pullyard_domain::project::{Compute, Settings};
-pub(crate) use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
-pub(crate) use pullyard_domain::secret::SecretKind;
-pub(crate) use pullyard_domain::time::Timestamp;
+pub(crate) use pullyard_domain::review::pull_request::{PullRequest, PullRequestId, PullRequestState};
+pub(crate) use pullyard_domain::text::decision::{Reason, Verdict};
+pub(crate) use pullyard_domain::text::failure::Failure;
+pub(crate) use pullyard_domain::text::id::{
+    DeliveryId, EventId, FinishId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, ReviewId, SecretName,
+    TicketKey,
+};
+pub(crate) use pullyard_domain::text::time::Timestamp;
 pub(crate) use pullyard_emulator::ecs::RunTaskOutcome;
 pub(crate) use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 pub(crate) use pullyard_entry::Context;

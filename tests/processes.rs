@@ -13,7 +13,7 @@ use crate::functions::{Target, check_all, setup};
 use crate::prelude::*;
 use crate::webhooks::World;
 use nix::sys::signal::kill;
-use pullyard_domain::self_check::{RoleReport, SELF_CHECK};
+use pullyard_domain::text::self_check::{RoleReport, SELF_CHECK};
 use tls::Tls;
 
 fn program() -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Tests pull requests, revisions, links and the ledger through the public API.
 
 use crate::prelude::*;
-use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
+use pullyard_domain::review::delivery::{Delivery, ReviewSubject, Source};
 use pullyard_protocol::delivery::{DeliveryPage, DeliveryQuery};
 use pullyard_protocol::pull_request::{LinkPullRequest, PullRequestQuery, RevisePullRequest};
 
@@ -154,7 +154,7 @@ async fn pull_request_is_linked_to_one_ticket_until_unlinked() {
 async fn link_of_another_project_is_neither_shown_nor_removed() {
     let (story, number) = with_pull_request().await;
     link_new_ticket(&story, number, "SECRET-1").await;
-    let other = pullyard_domain::id::ProjectId::new("other").unwrap();
+    let other = pullyard_domain::text::id::ProjectId::new("other").unwrap();
     let create = CreateProject { id: other.clone(), name: "Other".into(), settings: Settings::default() };
     story.api.create_project(&create).await.unwrap();
     let mut request = link_request(&story, number, "OTH-1");

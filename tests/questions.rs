@@ -4,7 +4,7 @@ use crate::cli::User;
 use crate::pages::Browser;
 use crate::prelude::*;
 use crate::story::{finish_request, task_variable};
-use pullyard_domain::output::{Answer, JobOutput};
+use pullyard_domain::review::output::{Answer, JobOutput};
 use pullyard_protocol::client::Error;
 
 const ANSWERING_AGENT: &str = r#"#!/bin/sh

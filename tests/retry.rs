@@ -2,7 +2,7 @@
 
 use crate::prelude::*;
 use futures::future::join_all;
-use pullyard_domain::artifact;
+use pullyard_domain::job::artifact;
 use pullyard_domain::project::Repository;
 use pullyard_domain::text::Span;
 use pullyard_protocol::ticket::EditTicket;

@@ -10,7 +10,7 @@ mod waiting;
 mod wake;
 
 use crate::prelude::*;
-use pullyard_domain::id::{ClaimId, InstanceId, RunnerId};
+use pullyard_domain::text::id::{ClaimId, InstanceId, RunnerId};
 use pullyard_protocol::attempt::{Assignment, StartRequest};
 use pullyard_protocol::client::{Error, RunnerClient};
 use pullyard_protocol::runner::{

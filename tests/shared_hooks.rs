@@ -5,7 +5,7 @@ use crate::functions::invoke;
 use crate::prelude::*;
 use crate::webhooks::raises::ann;
 use crate::webhooks::{ANN, SECRET, World, signature};
-use pullyard_domain::wakeup::QueuedReview;
+use pullyard_domain::run::wakeup::QueuedReview;
 use pullyard_entry::config;
 use pullyard_protocol::decision::Decision;
 use pullyard_testkit::{Fault, Wire};

@@ -32,7 +32,7 @@ const SHELVES: [Shelf; 5] = [
         name: "forge",
         words: &["github", "bitbucket"],
         homes: &[
-            "crates/domain/src/forge",
+            "crates/domain/src/project/forge",
             "crates/forge/src/github",
             "crates/forge/src/bitbucket",
             "crates/forge/src/forge.rs",
@@ -72,13 +72,13 @@ const SHELVES: [Shelf; 5] = [
             (
                 "sentences and facts of one forge",
                 &[
-                    ("crates/domain/src/commits.rs", 1),
-                    ("crates/domain/src/tracker.rs", 2),
-                    ("crates/domain/src/tracker/issues.rs", 2),
-                    ("crates/domain/src/decision.rs", 1),
+                    ("crates/domain/src/project/commits.rs", 1),
+                    ("crates/domain/src/project/tracker.rs", 2),
+                    ("crates/domain/src/project/tracker/issues.rs", 2),
+                    ("crates/domain/src/text/decision.rs", 1),
                     // The events that start a template.
-                    ("crates/domain/src/template.rs", 1),
-                    ("crates/domain/src/plan/starts.rs", 9),
+                    ("crates/domain/src/project/template.rs", 1),
+                    ("crates/domain/src/project/plan/starts.rs", 9),
                     ("crates/runner/src/git/protected.rs", 2),
                     ("crates/runner/src/secrets/redact/shapes.rs", 1),
                     ("crates/cli/src/runner.rs", 1),
@@ -121,16 +121,16 @@ const SHELVES: [Shelf; 5] = [
                     ("crates/cli/src/client/repositories/commands.rs", 1),
                     ("crates/cli/src/client/repositories.rs", 3),
                     ("crates/cli/src/client/runs/contributor.yaml", 2),
-                    ("crates/domain/src/plan/contributor.json", 2),
+                    ("crates/domain/src/project/plan/contributor.json", 2),
                     ("crates/cli/src/demo.rs", 1),
                     ("crates/cli/src/try_job.rs", 1),
-                    ("crates/domain/src/plan.rs", 1),
+                    ("crates/domain/src/project/plan.rs", 1),
                 ],
             ),
             ("settings of keys", &[("crates/protocol/src/setting/table.rs", 4)]),
             (
                 "names of other programs",
-                &[("crates/domain/src/plan/old_names.rs", 1), ("crates/runner/src/daemon/setting_names.rs", 2)],
+                &[("crates/domain/src/project/plan/old_names.rs", 1), ("crates/runner/src/daemon/setting_names.rs", 2)],
             ),
             ("a variable for all agents", &[("crates/runner/src/agent/environment.rs", 1)]),
             ("shares the escape of characters", &[("crates/runner/src/agent/prompt_escape.rs", 2)]),
@@ -146,7 +146,7 @@ const SHELVES: [Shelf; 5] = [
                 &[
                     ("crates/cli/src/client/secrets.rs", 5),
                     ("crates/cli/src/demo.rs", 1),
-                    ("crates/domain/src/secret.rs", 1),
+                    ("crates/domain/src/project/secret.rs", 1),
                     ("functions/pages/templates/secrets.html", 1),
                 ],
             ),
@@ -163,7 +163,7 @@ const SHELVES: [Shelf; 5] = [
     Shelf {
         name: "tool",
         words: &["source::board", "source::tickettool"],
-        homes: &["crates/domain/src/tracker", "crates/domain/src/project/source.rs"],
+        homes: &["crates/domain/src/project/tracker", "crates/domain/src/project/source.rs"],
         exceptions: &[
             (
                 "creates events of its own tool",
@@ -262,10 +262,10 @@ fn crate_forge_uses_only_four_types_of_the_domain() {
     let uses: Vec<_> = lines.filter(|line| line.contains("pullyard_domain::")).collect();
     assert!(!uses.is_empty());
     let allowed = [
-        "pullyard_domain::forge::forgekind",
+        "pullyard_domain::project::forge::forgekind",
         "pullyard_domain::agent::provider",
-        "pullyard_domain::pull_request::mergemethod",
-        "pullyard_domain::host::{exchangelog, exchanges}",
+        "pullyard_domain::review::pull_request::mergemethod",
+        "pullyard_domain::text::host::{exchangelog, exchanges}",
     ];
     let others: Vec<_> = uses.iter().filter(|line| !allowed.iter().any(|name| line.contains(name))).collect();
     assert!(others.is_empty(), "{others:?}");

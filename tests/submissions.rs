@@ -4,9 +4,9 @@ use crate::dead_letters::{call_instance, renew_polls, send_message, set_visibili
 use crate::functions::invoke;
 use crate::prelude::*;
 use crate::templates::{ASK, runs, story, write};
-use pullyard_domain::dead_letter::{Advice, Queue, Subject};
-use pullyard_domain::id::RunId;
 use pullyard_domain::run::MAX_WAITING_RUNS;
+use pullyard_domain::run::dead_letter::{Advice, Queue, Subject};
+use pullyard_domain::text::id::RunId;
 use pullyard_entry::Config;
 
 const QUEUE: &str = "submissions";

@@ -7,7 +7,7 @@ mod silence;
 pub(crate) use deaths::Blocker;
 
 use crate::prelude::*;
-use pullyard_domain::due::SHARDS;
+use pullyard_domain::run::due::SHARDS;
 use pullyard_store::WorkKey;
 
 const WAKE_UP_LOST_AFTER: Duration = Duration::from_secs(61);

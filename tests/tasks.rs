@@ -1,7 +1,7 @@
 //! Tests of a job's task: its size, its capacity, and a Spot interruption.
 
 use crate::prelude::*;
-use pullyard_domain::task::{Task, TaskCapacity, TaskSize};
+use pullyard_domain::project::task::{Task, TaskCapacity, TaskSize};
 
 /// Longer than a finish may be on its way after the task died.
 const GRACE: Duration = Duration::from_secs(16);

@@ -5,7 +5,7 @@ use crate::pages::Browser;
 use crate::prelude::*;
 use crate::webhooks::{ANN, BRANCH, SECRET, World};
 use pullyard_domain::project::Compute;
-use pullyard_domain::template::{Template, TemplateId};
+use pullyard_domain::project::template::{Template, TemplateId};
 
 /// One question, so that a run needs no agent.
 pub(crate) const ASK: &str = "name: {param: task}

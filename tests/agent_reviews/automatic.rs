@@ -4,8 +4,8 @@ use super::world::{FAULT_LINE, World, finding};
 use crate::pages::Browser;
 use crate::prelude::*;
 use crate::webhooks;
-use pullyard_domain::delivery::Source;
 use pullyard_domain::project::ReviewWhen;
+use pullyard_domain::review::delivery::Source;
 
 /// The repository has no hook: polls find the pull request and its commits.
 #[tokio::test(flavor = "multi_thread")]

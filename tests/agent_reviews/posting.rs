@@ -2,7 +2,7 @@
 
 use super::world::{BRANCH, FAULT_LINE, FILE, World, finding, marker_of};
 use crate::prelude::*;
-use pullyard_domain::published::marker::Marker;
+use pullyard_domain::review::published::marker::Marker;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn findings_become_one_review_with_comments_at_their_lines() {

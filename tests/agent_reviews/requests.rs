@@ -4,7 +4,7 @@ use crate::pages::Browser;
 use crate::prelude::*;
 use crate::pulls::{link_new_ticket, with_pull_request};
 use crate::webhooks::{ANN, World};
-use pullyard_domain::budget::Budget;
+use pullyard_domain::project::budget::Budget;
 
 impl World {
     async fn review_jobs(&self) -> Vec<Job> {

@@ -1,7 +1,7 @@
 //! The test world of reviews by agents: a pull request with a fault, and an agent whose output each test sets.
 
 use crate::prelude::*;
-use pullyard_domain::published::marker::Marker;
+use pullyard_domain::review::published::marker::Marker;
 
 pub(super) const BRANCH: &str = "feature";
 pub(super) const FILE: &str = "src/retry.rs";

@@ -234,5 +234,5 @@ async fn bot(Path(login): Path<String>) -> Response {
 
 fn in_an_hour() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    pullyard_domain::time::Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap() + 3_600_000).to_string()
+    pullyard_domain::text::time::Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap() + 3_600_000).to_string()
 }

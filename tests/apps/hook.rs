@@ -4,7 +4,7 @@ use super::create_app;
 use crate::pages::Browser;
 use crate::prelude::*;
 use crate::webhooks::{ANN, ANNS_TOKEN, BRANCH};
-use pullyard_domain::hook::WebhookScope;
+use pullyard_domain::project::hook::WebhookScope;
 use pullyard_forge::features::WorkflowPolicy;
 use pullyard_forge::{APP_EVENTS, app_permissions};
 use pullyard_local::User;

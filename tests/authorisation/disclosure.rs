@@ -2,7 +2,7 @@
 
 use super::{RequiredCredential, World};
 use crate::prelude::*;
-use pullyard_domain::breaker::{AttemptRef, Breaker, BreakerCause};
+use pullyard_domain::agent::breaker::{AttemptRef, Breaker, BreakerCause};
 use pullyard_protocol::pull_request::LinkPullRequest;
 
 impl World {

@@ -98,7 +98,7 @@ const RULES: &[(&str, &str, Rule)] = &[
 fn each_field_that_names_something_has_a_rule() {
     let document = pullyard_function_api::document("https://pullyard.example");
     let mut found = find_name_fields(&document);
-    found.extend(find_plan_fields(pullyard_domain::plan::schema()));
+    found.extend(find_plan_fields(pullyard_domain::project::plan::schema()));
     let listed: BTreeSet<_> = RULES.iter().map(|(id, field, _)| (id.to_string(), field.to_string())).collect();
     assert_eq!(listed.len(), RULES.len(), "a field is listed twice");
     let missing: Vec<_> = found.difference(&listed).collect();

@@ -5,12 +5,12 @@ use axum::body::Body;
 use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pullyard_domain::prompt::review::{
+use pullyard_domain::kinds::prompt::review::{
     FrozenComment, FrozenReview, MAX_REVIEWS_CHARS, ReviewContext, ReviewedPullRequest,
 };
-use pullyard_domain::prompt::untrusted::{fence, remove_hidden, to_single_line, truncate_with_count};
-use pullyard_domain::published::marker::Marker;
-use pullyard_domain::report::review_output::Side;
+use pullyard_domain::review::published::marker::Marker;
+use pullyard_domain::review::report::review_output::Side;
+use pullyard_domain::text::untrusted::{fence, remove_hidden, to_single_line, truncate_with_count};
 use pullyard_entry::{http, limits, strict};
 use pullyard_protocol::ticket::TicketEvent;
 use std::hash::{DefaultHasher, Hash, Hasher};

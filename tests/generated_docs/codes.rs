@@ -2,10 +2,10 @@
 
 use super::{generated, table_cell};
 use crate::prelude::*;
-use pullyard_domain::code::Row;
-use pullyard_domain::denial::Denial;
 use pullyard_domain::run::{RunFailureCause, StepExplanation, StepWait};
-use pullyard_domain::wait::Wait;
+use pullyard_domain::text::code::Row;
+use pullyard_domain::text::denial::Denial;
+use pullyard_domain::text::wait::Wait;
 
 /// Codes that refuse a request for a job or a revision. Only ticket tools and forges receive the other codes.
 const REQUEST_CODES: &[&str] = &[

@@ -7,7 +7,7 @@ use crate::capacity::flows::{
 };
 use crate::prelude::*;
 use crate::roles::template::parse;
-use pullyard_domain::task::TaskSize;
+use pullyard_domain::project::task::TaskSize;
 use pullyard_entry::metrics;
 
 const PRICE_DATE: &str = "2026-11-20";
@@ -248,7 +248,7 @@ fn idle_stack_costs_less_than_three_dollars() {
 #[test]
 fn idle_runner_costs_less_than_60_cents() {
     assert!(total(&idle_runners(1.0, WAITING)) < 0.6, "{}", total(&idle_runners(1.0, WAITING)));
-    let secs = pullyard_domain::runner::SAFETY_CLAIM_INTERVAL.as_secs_f64();
+    let secs = pullyard_domain::agent::runner::SAFETY_CLAIM_INTERVAL.as_secs_f64();
     assert!((WAITING.0 - 60.0 / secs).abs() < 1e-9);
     let (all, without_claims) = (total(&idle_runners(1.0, WAITING)), total(&idle_runners(1.0, (0.0, WAITING.1))));
     let sentence = format!("for {:.0} of its {:.0} cents", 100.0 * (all - without_claims), 100.0 * all);

@@ -2,7 +2,7 @@
 
 use super::resolve_schema;
 use crate::prelude::*;
-use pullyard_domain::id::{
+use pullyard_domain::text::id::{
     ArtifactId, ArtifactName, ClaimId, EndpointId, InstanceId, MessageId, NoticeId, RunId, RunnerId, ScheduleName,
     Sha256Hex, TemplateName, TokenId,
 };

@@ -2,12 +2,12 @@
 
 use crate::prelude::*;
 use crate::pulls::review_delivery;
-use pullyard_domain::budget::{Budget, DailyUsage, Day};
-use pullyard_domain::facts::RecordedFacts;
-use pullyard_domain::pull_request::LastRevision;
+use pullyard_domain::project::budget::{Budget, DailyUsage, Day};
 use pullyard_domain::review::guard::{ReviewFacts, ReviewSettings, StoredResult, TicketFacts};
+use pullyard_domain::review::pull_request::LastRevision;
 use pullyard_domain::review::{Permission, RequestedAction};
 use pullyard_domain::ticket::LastOutcome;
+use pullyard_domain::ticket::facts::RecordedFacts;
 
 /// Whether a number is as large as the milliseconds of a time since 2001.
 fn contains_millis(value: &Value) -> bool {

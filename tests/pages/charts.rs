@@ -1,7 +1,7 @@
 //! Tests the arithmetic of the overview's charts.
 
 use crate::prelude::*;
-use pullyard_domain::budget::Day;
+use pullyard_domain::project::budget::Day;
 use pullyard_function_pages::charts::{
     Bar, DAYS, Ending, HEIGHT, WIDTH, bars, by_day, first_day, label_of_code, median, most_frequent, percent,
     stacked_bars,

@@ -2,7 +2,7 @@
 
 use super::Browser;
 use crate::prelude::*;
-use pullyard_domain::pull_request::PullRequestLink;
+use pullyard_domain::review::pull_request::PullRequestLink;
 use pullyard_domain::ticket::Badge;
 use pullyard_local::Disk;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -4,7 +4,7 @@ use super::Browser;
 use super::job_pages::Agent;
 use crate::dead_letters::send_message;
 use crate::prelude::*;
-use pullyard_domain::breaker::{AttemptRef, Breaker, BreakerCause};
+use pullyard_domain::agent::breaker::{AttemptRef, Breaker, BreakerCause};
 use pullyard_local::Disk;
 
 #[tokio::test(flavor = "multi_thread")]

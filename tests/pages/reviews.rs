@@ -4,10 +4,10 @@ use super::Browser;
 use super::job_pages::{HOSTILE, assert_harmless};
 use crate::prelude::*;
 use crate::pulls::{link_new_ticket, review_delivery, with_pull_request};
+use pullyard_domain::kinds::prompt::Context;
+use pullyard_domain::kinds::prompt::review::{FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest};
 use pullyard_domain::project::Repository;
-use pullyard_domain::prompt::Context;
-use pullyard_domain::prompt::review::{FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest};
-use pullyard_domain::report::review_output::Side;
+use pullyard_domain::review::report::review_output::Side;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn decisions_page_lists_and_filters_decisions() {
@@ -207,7 +207,7 @@ fn hostile_context(number: u64) -> Context {
     let review = FrozenReview {
         id: 12,
         author: format!("bo {HOSTILE}"),
-        submitted_at: pullyard_domain::time::Timestamp::from_millis(1_795_154_400_000),
+        submitted_at: pullyard_domain::text::time::Timestamp::from_millis(1_795_154_400_000),
         url: "https://forge.test/acme/app/pull/1#r12".into(),
         summary: format!("Please rename it. {HOSTILE}"),
         said: Vec::new(),
@@ -229,8 +229,8 @@ fn hostile_context(number: u64) -> Context {
         priority: None,
         step: None,
         repository: Repository {
-            project: pullyard_domain::id::ProjectId::new("acme").unwrap(),
-            integration: pullyard_domain::id::IntegrationId::new("gh1").unwrap(),
+            project: pullyard_domain::text::id::ProjectId::new("acme").unwrap(),
+            integration: pullyard_domain::text::id::IntegrationId::new("gh1").unwrap(),
             id: 1,
             name: RepositoryName::new(REPOSITORY).unwrap(),
             default_branch: "main".into(),

@@ -4,7 +4,7 @@ use super::job_pages::{HOSTILE, assert_harmless};
 use super::{Answer, Browser};
 use crate::prelude::*;
 use crate::story::wait_until;
-use pullyard_domain::id::RunId;
+use pullyard_domain::text::id::RunId;
 
 /// Approves as a reviewer, changes nothing as a fixer, and otherwise writes a line.
 const AGENT: &str = r#"#!/bin/sh

@@ -2,7 +2,7 @@
 
 use super::{Answer, Browser};
 use crate::prelude::*;
-use pullyard_domain::removal::MIN_SECRET_AGE;
+use pullyard_domain::review::removal::MIN_SECRET_AGE;
 use pullyard_protocol::setting::SETTINGS;
 
 const PAGE: &str = "/setup/settings?project=acme";

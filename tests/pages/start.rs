@@ -3,8 +3,8 @@
 use super::Browser;
 use crate::prelude::*;
 use crate::up::Machine;
+use pullyard_domain::agent::checks::CommandOverrides;
 use pullyard_domain::agent::join_programs;
-use pullyard_domain::checks::CommandOverrides;
 use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::project::AddRepository;
 

@@ -9,7 +9,7 @@ impl ReviewWorld {
             .await;
     }
 
-    async fn start_unread_revision(&self) -> (u64, pullyard_domain::id::JobId) {
+    async fn start_unread_revision(&self) -> (u64, pullyard_domain::text::id::JobId) {
         let calls = CallFilter { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", self.number) };
         // The client does not retry a 501 at once.
         self.story.local.forge().inject_fault(calls, 1, Fault::status(501));

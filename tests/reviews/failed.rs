@@ -19,7 +19,7 @@ impl ReviewWorld {
         (desk, job.id, waits)
     }
 
-    pub(super) async fn context(&self, job: &JobId) -> pullyard_domain::prompt::Context {
+    pub(super) async fn context(&self, job: &JobId) -> pullyard_domain::kinds::prompt::Context {
         let store = self.story.store().await;
         let stored = store.load_job(job).await.unwrap().unwrap();
         store.load_context(job, &stored.context).await.unwrap().unwrap()

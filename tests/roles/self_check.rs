@@ -7,7 +7,7 @@ use super::items::{ATTRIBUTES, LEADING_KEYS};
 use super::policy::{Effect, Policy, Request as IamRequest};
 use crate::prelude::*;
 use axum::http::{Method, Uri};
-use pullyard_domain::self_check::RoleReport;
+use pullyard_domain::text::self_check::RoleReport;
 use pullyard_emulator::ACCOUNT;
 use pullyard_entry::Config;
 use pullyard_entry::config::{Endpoints, QueuePair, Tags, TaskDefinitions, local_sdk_config};

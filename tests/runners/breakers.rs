@@ -2,7 +2,7 @@
 
 use super::RunnerProcess;
 use crate::prelude::*;
-use pullyard_domain::breaker::START_SPREAD;
+use pullyard_domain::agent::breaker::START_SPREAD;
 use pullyard_domain::text::Until;
 use pullyard_protocol::attempt::FinishAnswer;
 

@@ -1,9 +1,9 @@
 //! Tests choices of a tool that meet another choice or an incomplete one, and polls that fail.
 
 use super::*;
-use pullyard_domain::hook::Poll;
 use pullyard_domain::project::Project;
-use pullyard_domain::tracker::TrackerSettings;
+use pullyard_domain::project::hook::Poll;
+use pullyard_domain::project::tracker::TrackerSettings;
 use pullyard_store::Store;
 
 fn project() -> ProjectId {

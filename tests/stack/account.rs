@@ -2,7 +2,7 @@
 
 use crate::prelude::*;
 use axum::http::{Method, Uri};
-use pullyard_domain::self_check::{RefusedCall, RoleReport, SELF_CHECK};
+use pullyard_domain::text::self_check::{RefusedCall, RoleReport, SELF_CHECK};
 
 pub(super) const IMAGES: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com/py/runner";
 
@@ -329,7 +329,7 @@ fn is_signed_at(headers: &HeaderMap, now: SystemTime) -> bool {
     let stamp = header("x-amz-date");
     let part = |range: std::ops::Range<usize>| stamp.get(range).unwrap_or("00").to_owned();
     let at = format!("{}-{}-{}T{}:{}:{}Z", part(0..4), part(4..6), part(6..8), part(9..11), part(11..13), part(13..15));
-    let at = pullyard_domain::time::Timestamp::parse(&at).map_or(0, |at| at.millis());
+    let at = pullyard_domain::text::time::Timestamp::parse(&at).map_or(0, |at| at.millis());
     let now = i64::try_from(now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()).unwrap();
     let authorization = header("authorization");
     authorization.contains(&format!("/{REGION}/")) && authorization.contains("Signature=") && (now - at).abs() < 300_000

@@ -3,7 +3,7 @@
 use super::account::{Account, IMAGES, error_answer, route_tables, subscriptions};
 use crate::cli::CommandOutput;
 use crate::prelude::*;
-use pullyard_domain::self_check::RefusedCall;
+use pullyard_domain::text::self_check::RefusedCall;
 use pullyard_protocol::version::PROTOCOL;
 use pullyard_store::{ReadyCursors, SweeperState};
 use pullyard_version::UNKNOWN;

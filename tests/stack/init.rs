@@ -3,7 +3,7 @@
 use super::account::{Account, error_answer};
 use crate::cli::CommandOutput;
 use crate::prelude::*;
-use pullyard_domain::self_check::RefusedCall;
+use pullyard_domain::text::self_check::RefusedCall;
 
 const DOCUMENTS: [&str; 2] = [include_str!("../../README.md"), include_str!("../../infra/README.md")];
 

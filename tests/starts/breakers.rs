@@ -2,7 +2,7 @@
 
 use super::{dispatch, function_context};
 use crate::prelude::*;
-use pullyard_domain::breaker::START_SPREAD;
+use pullyard_domain::agent::breaker::START_SPREAD;
 use pullyard_domain::text::Until;
 
 async fn story_with_model_key() -> Story {

@@ -2,7 +2,7 @@
 
 use super::{Story, wait_until};
 use crate::prelude::*;
-use pullyard_domain::id::ClaimId;
+use pullyard_domain::text::id::ClaimId;
 use pullyard_emulator::Credentials;
 use pullyard_protocol::attempt::{Assignment, StartRequest};
 use pullyard_protocol::client::Error;

@@ -31,7 +31,7 @@ async fn late_write_back_does_not_overwrite_the_next_job() {
     client.finish(&failed_finish("f1")).await.unwrap();
     // The state without a write-back, as if the settings were unreadable at the job's end.
     let pk = "TICKET#acme#APP-1";
-    let row = format!("DUE#{}", pullyard_domain::due::shard(pk));
+    let row = format!("DUE#{}", pullyard_domain::run::due::shard(pk));
     let update = json!({
         "TableName": "pullyard",
         "Key": { "pk": { "S": pk }, "sk": { "S": "TICKET" } },

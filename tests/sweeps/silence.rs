@@ -3,8 +3,8 @@
 use super::assert_done_once;
 use super::deaths::Blocker;
 use crate::prelude::*;
-use pullyard_domain::failure::FailureClass;
 use pullyard_domain::project::OfflinePolicy;
+use pullyard_domain::text::failure::FailureClass;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frozen_task_is_stopped_and_its_job_runs_again() {

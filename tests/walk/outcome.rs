@@ -3,12 +3,12 @@
 
 use super::world::World;
 use crate::prelude::*;
-use pullyard_domain::due::{self, Due};
-use pullyard_domain::hook::Poll;
 use pullyard_domain::job::Job;
-use pullyard_domain::notice::Notice;
+use pullyard_domain::project::hook::Poll;
+use pullyard_domain::project::schedule::Schedule;
 use pullyard_domain::run::Run;
-use pullyard_domain::schedule::Schedule;
+use pullyard_domain::run::due::{self, Due};
+use pullyard_domain::run::notice::Notice;
 use pullyard_domain::ticket::Ticket;
 use serde::de::DeserializeOwned;
 

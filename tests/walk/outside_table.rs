@@ -6,7 +6,7 @@ use super::outcome::Outcome;
 use super::raw::Secret;
 use super::world::{BUCKET, DISPATCH_DEAD, EFFECTS_DEAD, World};
 use crate::prelude::*;
-use pullyard_domain::artifact::{Artifacts, object_key};
+use pullyard_domain::job::artifact::{Artifacts, object_key};
 
 pub(super) async fn collect(world: &World, items: &[Value]) -> Outcome {
     let secrets = world.raw.secrets().await;

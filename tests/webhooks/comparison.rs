@@ -3,7 +3,7 @@
 use super::World;
 use super::recovery::{FAR_ID, NOT_FOUND, ScriptedForge, pull_request_json};
 use crate::prelude::*;
-use pullyard_domain::hook::poll_progress::PollProgress;
+use pullyard_domain::project::hook::poll_progress::PollProgress;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 

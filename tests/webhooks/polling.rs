@@ -2,7 +2,7 @@
 
 use super::{ANN, ANNS_TOKEN, World};
 use crate::prelude::*;
-use pullyard_domain::delivery::Source;
+use pullyard_domain::review::delivery::Source;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn polling_finds_events_that_an_organization_hook_lost() {

@@ -2,8 +2,8 @@
 
 use super::{ANN, ANNS_TOKEN, World};
 use crate::prelude::*;
-use pullyard_domain::published::marker::Marker;
-use pullyard_domain::spending::SpentOn;
+use pullyard_domain::project::spending::SpentOn;
+use pullyard_domain::review::published::marker::Marker;
 use pullyard_local::User;
 
 pub(crate) fn ann() -> Value {

@@ -3,8 +3,8 @@
 use super::{ANN, ANNS_TOKEN, SECRET, World};
 use crate::prelude::*;
 use axum::http::header::{HeaderMap, HeaderValue, LINK};
-use pullyard_domain::forge::Integration;
 use pullyard_domain::project::Repository;
+use pullyard_domain::project::forge::Integration;
 use std::ops::RangeInclusive;
 
 const HOUR: Duration = Duration::from_secs(3_600);

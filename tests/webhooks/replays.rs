@@ -3,7 +3,7 @@
 use super::raises::ann;
 use super::{ANNS_TOKEN, World};
 use crate::prelude::*;
-use pullyard_domain::published::marker::Marker;
+use pullyard_domain::review::published::marker::Marker;
 use pullyard_local::User;
 use pullyard_protocol::decision::Decision;
 

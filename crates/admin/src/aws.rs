@@ -6,7 +6,7 @@ pub(crate) use pullyard_cloud::signed::Service;
 use pullyard_cloud::signed::SignedClient;
 use pullyard_cloud::with_timeouts;
 use pullyard_cloud::xml::Element;
-use pullyard_domain::self_check::SELF_CHECK;
+use pullyard_domain::text::self_check::SELF_CHECK;
 use serde_json::Value;
 use std::time::Duration;
 

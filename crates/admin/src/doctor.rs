@@ -16,7 +16,7 @@ mod sweeper;
 pub use agent::compare_agent as check_agents;
 pub use label::{ImageLabels, load_labels};
 pub use model::ModelRequirement;
-pub use pullyard_domain::diagnosis::{Finding, Verdict};
+pub use pullyard_domain::job::diagnosis::{Finding, Verdict};
 
 use crate::{Aws, Error, Stack};
 use futures::future::join_all;

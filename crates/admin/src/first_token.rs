@@ -2,8 +2,8 @@
 //! Writes directly to the table, because an operator who may do that already has all rights.
 
 use crate::{Aws, Error, Stack};
-use pullyard_domain::time::Timestamp;
-use pullyard_domain::token::{Scope, TokenKind};
+use pullyard_domain::project::token::{Scope, TokenKind};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::{Store, Token, Write, to_stored_token};
 use std::time::{Duration, SystemTime};
 

@@ -8,8 +8,8 @@
 use crate::listen;
 use crate::request_head::{self, Request};
 use crate::server_name;
-use pullyard_domain::address::is_public;
-use pullyard_domain::egress::{AllowList, normalize};
+use pullyard_domain::agent::egress::{AllowList, normalize};
+use pullyard_domain::text::address::is_public;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

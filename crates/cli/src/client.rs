@@ -58,7 +58,7 @@ pub(crate) use fault::{CliError, Exit};
 pub(crate) use help::prepare;
 pub(crate) use open::open_in_browser;
 pub(crate) use parse_error::report_parse_error;
-use pullyard_domain::id::{JobId, ProjectId};
+use pullyard_domain::text::id::{JobId, ProjectId};
 use pullyard_protocol::client::ApiClient;
 pub(crate) use screen::{Screen, write_stderr};
 use session::Session;

@@ -8,9 +8,9 @@ use crate::lazy::Lazy;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, Message, MessageAttributeValue, MessageSystemAttributeName,
 };
-use pullyard_domain::dead_letter::Queue;
-use pullyard_domain::id::MessageId;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::run::dead_letter::Queue;
+use pullyard_domain::text::id::MessageId;
+use pullyard_domain::text::time::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 

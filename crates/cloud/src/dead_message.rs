@@ -1,8 +1,8 @@
 //! Parses the body of a dead letter into the message that failed.
 
 use crate::Undelivered;
-use pullyard_domain::dead_letter::{DeadLetterMessage, Queue};
-use pullyard_domain::wakeup::JobWakeup;
+use pullyard_domain::run::dead_letter::{DeadLetterMessage, Queue};
+use pullyard_domain::run::wakeup::JobWakeup;
 
 /// A body that this version cannot parse is [`DeadLetterMessage::Unreadable`].
 pub fn parse_dead_letter(queue: Queue, body: &str) -> DeadLetterMessage {

@@ -9,8 +9,8 @@ use aws_sigv4::http_request::{
     sign,
 };
 use aws_sigv4::sign::v4;
-use pullyard_domain::artifact::Artifact;
-use pullyard_domain::id::Sha256Hex;
+use pullyard_domain::job::artifact::Artifact;
+use pullyard_domain::text::id::Sha256Hex;
 use pullyard_domain::text::{format_error_chain, percent_encode};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -246,9 +246,9 @@ fn to_base64(sha256: &Sha256Hex) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullyard_domain::artifact::ArtifactKind;
-    use pullyard_domain::id::{ArtifactId, ArtifactName};
-    use pullyard_domain::time::Timestamp;
+    use pullyard_domain::job::artifact::ArtifactKind;
+    use pullyard_domain::text::id::{ArtifactId, ArtifactName};
+    use pullyard_domain::text::time::Timestamp;
 
     async fn objects(endpoint: Option<&str>, region: &str) -> Objects {
         let credentials =

@@ -7,9 +7,9 @@ use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride, KeyValuePair,
     NetworkConfiguration, PropagateTags, TaskOverride,
 };
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::StartRefusal;
-use pullyard_domain::task::{Task, TaskCapacity, TaskSize};
+use pullyard_domain::project::task::{Task, TaskCapacity, TaskSize};
+use pullyard_domain::text::id::JobId;
 
 /// The container of the task definition that runs the job.
 pub const RUNNER_CONTAINER: &str = "runner";

@@ -1,8 +1,8 @@
 //! Parses ECS task state changes from EventBridge and from the queue of unhandled events.
 //! Source: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html>.
 
-use pullyard_domain::id::JobId;
-use pullyard_domain::task_stop::{StopCause, TaskStop, UnhandledCause};
+use pullyard_domain::job::task_stop::{StopCause, TaskStop, UnhandledCause};
+use pullyard_domain::text::id::JobId;
 use serde::{Deserialize, Serialize};
 
 /// Contains only the fields that we use, so that no serialized event contains the task's variables and token.

@@ -1,7 +1,7 @@
 //! Stores the trace and the lineage of the running invocation in task-local variables, for the messages that it sends.
 
 use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
-use pullyard_domain::trace::TraceId;
+use pullyard_domain::text::trace::TraceId;
 use std::collections::HashMap;
 
 /// Lambda's loop counter. Lambda stops a chain of messages after about sixteen calls of one function, except the effects

@@ -5,12 +5,12 @@ mod mailbox;
 use crate::lazy::Lazy;
 use crate::{Error, Tags, trace};
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
-use pullyard_domain::id::derived::{pull_request_group, ticket_group};
-use pullyard_domain::id::{IntegrationId, ProjectId};
-use pullyard_domain::wakeup::{
+use pullyard_domain::run::wakeup::{
     JobWakeup, LookWakeup, NoticeWakeup, PollWakeup, PullRequestWakeup, QueuedReview, RunWakeup, TicketWakeup,
     call_group,
 };
+use pullyard_domain::text::id::derived::{pull_request_group, ticket_group};
+use pullyard_domain::text::id::{IntegrationId, ProjectId};
 use serde::Serialize;
 
 #[derive(Clone, Debug)]
@@ -149,7 +149,7 @@ fn to_body(wakeup: &impl Serialize) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullyard_domain::id::{ProjectId, TicketKey};
+    use pullyard_domain::text::id::{ProjectId, TicketKey};
 
     #[test]
     fn body_escapes_characters_that_sqs_rejects() {

@@ -1,11 +1,13 @@
 //! Decides which secrets and integrations a project may name and use, and stores their lists.
 
 use crate::{Context, Error};
-use pullyard_domain::forge::Integration;
-use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
-use pullyard_domain::naming::{Named, NotListed, ProjectChange, SecretProjects, may_name, may_use, new_secrets};
 use pullyard_domain::project::Settings;
-use pullyard_domain::secret::SecretKind;
+use pullyard_domain::project::forge::Integration;
+use pullyard_domain::project::naming::{
+    Named, NotListed, ProjectChange, SecretProjects, may_name, may_use, new_secrets,
+};
+use pullyard_domain::project::secret::SecretKind;
+use pullyard_domain::text::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_store::Write;
 use std::collections::BTreeSet;
 

@@ -1,10 +1,10 @@
 //! Lists a project's analyses, and loads the report of one.
 
 use crate::{Context, Error};
-use pullyard_domain::analysis::{Analysis, AnalysisReport};
-use pullyard_domain::id::{JobId, ProjectId, RepositoryName};
-use pullyard_domain::output::JobOutput;
 use pullyard_domain::project::Repository;
+use pullyard_domain::review::analysis::{Analysis, AnalysisReport};
+use pullyard_domain::review::output::JobOutput;
+use pullyard_domain::text::id::{JobId, ProjectId, RepositoryName};
 
 /// All repositories of the project by name, with their analyses.
 pub async fn list_analyses(ctx: &Context, project: &ProjectId) -> Result<Vec<(Repository, Analysis)>, Error> {

@@ -1,7 +1,7 @@
 //! The answer to an event or a request that may create a job.
 
-use pullyard_domain::decision::Reason;
-use pullyard_domain::id::{DeliveryId, JobId};
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{DeliveryId, JobId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {

@@ -1,9 +1,9 @@
 //! State in the memory of one process. A new process begins without it.
 
-use pullyard_domain::id::{HookName, IntegrationId, JobId};
 use pullyard_domain::job::Job;
 use pullyard_domain::review::Permission;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::{HookName, IntegrationId, JobId};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_tracker::{Connection, ToolClient};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -9,12 +9,12 @@ use crate::tickets::settle_ticket::{put_off_late, settle_ticket, settle_without_
 use crate::trackers::look::look_at_ticket;
 use crate::{Context, Error, advance_run, poll_repository, review, send_notice};
 use futures::future::BoxFuture;
-use pullyard_domain::host::{HostRest, HostSign, SignRule};
-use pullyard_domain::id::{IntegrationId, ProjectId};
-use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::wakeup::{
+use pullyard_domain::review::pull_request::PullRequestId;
+use pullyard_domain::run::wakeup::{
     EffectMessage, LookWakeup, NoticeWakeup, PollWakeup, QueuedReview, TicketWakeup, call_group,
 };
+use pullyard_domain::text::host::{HostRest, HostSign, SignRule};
+use pullyard_domain::text::id::{IntegrationId, ProjectId};
 use pullyard_store::{WorkKey, Write};
 use std::future::ready;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The clock of the machine, possibly moved forward by a test, or a simulated clock.
 
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};

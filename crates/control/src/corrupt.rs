@@ -2,9 +2,9 @@
 
 use crate::counters::Counter;
 use crate::{Context, Error};
-use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::Project;
-use pullyard_domain::tracker::Tracker;
+use pullyard_domain::project::tracker::Tracker;
+use pullyard_domain::text::id::{IntegrationId, ProjectId};
 use pullyard_store::Error as StoreError;
 
 /// `None` for an item that this version cannot parse; it is logged and counted.

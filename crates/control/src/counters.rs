@@ -1,7 +1,7 @@
 //! Counts events in this process for metrics. Counts affect no decision, and are lost in a crash.
 
-use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::job::JobStatus;
+use pullyard_domain::text::decision::{Reason, Verdict};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counts {
@@ -94,7 +94,7 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullyard_domain::id::{JobId, ProjectId};
+    use pullyard_domain::text::id::{JobId, ProjectId};
 
     #[test]
     fn each_verdict_and_end_has_its_own_count() {

@@ -1,13 +1,13 @@
 //! Errors of use cases. A guard's refusal is an answer, not an error.
 
-use pullyard_domain::artifact::ArtifactRefusal;
-use pullyard_domain::denial::Denial;
-use pullyard_domain::id::{InvalidId, ProjectId, TokenId};
+use pullyard_domain::agent::runner::Refusal;
+use pullyard_domain::job::artifact::ArtifactRefusal;
 use pullyard_domain::job::{JobStatus, TransitionRefusal};
-use pullyard_domain::naming::NotListed;
-use pullyard_domain::runner::Refusal;
-use pullyard_domain::setting_fault::SettingFault;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::project::naming::NotListed;
+use pullyard_domain::text::denial::Denial;
+use pullyard_domain::text::id::{InvalidId, ProjectId, TokenId};
+use pullyard_domain::text::setting_fault::SettingFault;
+use pullyard_domain::text::time::Timestamp;
 use std::time::Duration;
 
 #[derive(Debug, thiserror::Error)]

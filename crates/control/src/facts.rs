@@ -1,15 +1,15 @@
 //! Loads the facts of a decision. Reads are strong, because no write verifies most refusals.
 
 use crate::{Context, Error};
-use pullyard_domain::budget::{DailyUsage, Day};
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::event::{TicketEvent, TicketText};
-use pullyard_domain::facts::{Facts, FirstDecision, RepositoryFact};
-use pullyard_domain::id::{DeliveryId, RepositoryName};
 use pullyard_domain::job::Job;
 use pullyard_domain::project::Project;
-use pullyard_domain::spending::{Spending, SpendingFact, SpendingLimits, SpentOn};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::project::budget::{DailyUsage, Day};
+use pullyard_domain::project::spending::{Spending, SpendingFact, SpendingLimits, SpentOn};
+use pullyard_domain::review::delivery::Delivery;
+use pullyard_domain::text::id::{DeliveryId, RepositoryName};
+use pullyard_domain::text::time::Timestamp;
+use pullyard_domain::ticket::event::{TicketEvent, TicketText};
+use pullyard_domain::ticket::facts::{Facts, FirstDecision, RepositoryFact};
 
 pub(crate) async fn load_facts(ctx: &Context, event: &TicketEvent) -> Result<(Facts, TicketText), Error> {
     let id = DeliveryId::for_ticket_event(&event.project, &event.event);

@@ -2,11 +2,11 @@
 
 use crate::allowed_names::check_integration_use;
 use crate::{Context, Error};
-use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
-use pullyard_domain::hook::{Webhook, WebhookScope};
-use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::Repository;
-use pullyard_domain::secret::token_fault;
+use pullyard_domain::project::forge::{Account, Auth, ForgeKind, Integration};
+use pullyard_domain::project::hook::{Webhook, WebhookScope};
+use pullyard_domain::project::secret::token_fault;
+use pullyard_domain::text::id::RepositoryName;
 use pullyard_forge::features::WorkflowPolicy;
 use pullyard_forge::{
     Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Permissions, RepositorySelector, Token, attempt_permissions,

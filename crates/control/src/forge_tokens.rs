@@ -1,8 +1,8 @@
 //! Caches the control plane's own App tokens in memory, one per repository.
 
 use crate::{Clock, Error};
-use pullyard_domain::id::IntegrationId;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::IntegrationId;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_forge::{InstallationToken, Token};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,13 +3,13 @@
 
 use crate::counters::Counter;
 use crate::{Context, Error};
-use pullyard_domain::id::{IntegrationId, JobId, ProjectId, RunId, TicketKey};
-use pullyard_domain::notice::Notice;
-use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::runner::Runner;
-use pullyard_domain::ticket_look::TicketLook;
-use pullyard_domain::time::Timestamp;
-use pullyard_domain::wakeup::{JobWakeup, LookWakeup, NoticeWakeup, PullRequestWakeup, RunWakeup, TicketWakeup};
+use pullyard_domain::agent::runner::Runner;
+use pullyard_domain::review::pull_request::PullRequestId;
+use pullyard_domain::run::notice::Notice;
+use pullyard_domain::run::wakeup::{JobWakeup, LookWakeup, NoticeWakeup, PullRequestWakeup, RunWakeup, TicketWakeup};
+use pullyard_domain::text::id::{IntegrationId, JobId, ProjectId, RunId, TicketKey};
+use pullyard_domain::text::time::Timestamp;
+use pullyard_domain::ticket::look::TicketLook;
 use pullyard_store::Write;
 use std::time::Duration;
 

@@ -2,10 +2,10 @@
 
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
-use pullyard_domain::host::{HostRest, host_of};
-use pullyard_domain::id::IntegrationId;
-use pullyard_domain::time::Timestamp;
-use pullyard_domain::tracker::{Tracker, TrackerKind};
+use pullyard_domain::project::tracker::{Tracker, TrackerKind};
+use pullyard_domain::text::host::{HostRest, host_of};
+use pullyard_domain::text::id::IntegrationId;
+use pullyard_domain::text::time::Timestamp;
 
 /// An unreadable rest counts as none: it must not stop the calls to its host.
 pub(crate) async fn load_host_rest(ctx: &Context, host: &str) -> Result<Option<HostRest>, Error> {

@@ -10,13 +10,13 @@ use crate::allowed_names::check_secret_use;
 use crate::postpone::postpone_after;
 use crate::{Context, Error};
 use notices::{load_notices, load_state};
-use pullyard_domain::host::host_of;
-use pullyard_domain::id::{EndpointId, NoticeId, ProjectId};
 use pullyard_domain::job::Job;
-use pullyard_domain::notice::{Answer, Endpoint, EndpointKind, Notice, NoticeEvent, SendFacts, SendStep};
 use pullyard_domain::project::Project;
-use pullyard_domain::time::Timestamp;
-use pullyard_domain::wakeup::NoticeWakeup;
+use pullyard_domain::run::notice::{Answer, Endpoint, EndpointKind, Notice, NoticeEvent, SendFacts, SendStep};
+use pullyard_domain::run::wakeup::NoticeWakeup;
+use pullyard_domain::text::host::host_of;
+use pullyard_domain::text::id::{EndpointId, NoticeId, ProjectId};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_outbound::{HeaderMap, HeaderValue, MAX_ANSWER, Method, Request};
 use pullyard_store::{WorkKey, Write};
 

@@ -1,8 +1,8 @@
 //! Posts our comment on an issue or a pull request, or edits the one that is there.
 
 use crate::Error;
-use pullyard_domain::forge::Integration;
-use pullyard_domain::published::marker::Marker;
+use pullyard_domain::project::forge::Integration;
+use pullyard_domain::review::published::marker::Marker;
 use pullyard_forge::{Actor, Comment, ErrorKind, Forge};
 
 pub(crate) struct OwnComment<'a> {

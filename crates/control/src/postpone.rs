@@ -3,7 +3,7 @@
 use crate::error::format_for_table;
 use crate::{Context, Error};
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::time::{Timestamp, back_off};
+use pullyard_domain::text::time::{Timestamp, back_off};
 use pullyard_store::{Error as StoreError, WorkKey};
 
 /// Puts the item off if `result` is an error for which `is_lasting` is true.

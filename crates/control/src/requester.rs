@@ -2,8 +2,8 @@
 
 use crate::{Context, Error};
 use data_encoding::HEXLOWER;
-use pullyard_domain::id::EventId;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::EventId;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::Request;
 use serde::Serialize;
 use sha2::{Digest, Sha256};

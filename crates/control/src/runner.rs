@@ -24,10 +24,10 @@ pub(crate) use wait_explainer::WaitExplainer;
 pub(crate) use wake::wake_runners;
 
 use crate::{Context, Error};
-use pullyard_domain::fleet::Member;
-use pullyard_domain::id::{ProjectId, RunnerId};
-use pullyard_domain::runner::Runner;
-use pullyard_domain::sweep::runners::TokenState;
+use pullyard_domain::agent::runner::Runner;
+use pullyard_domain::job::fleet::Member;
+use pullyard_domain::job::sweep::runners::TokenState;
+use pullyard_domain::text::id::{ProjectId, RunnerId};
 use pullyard_store::TokenKind;
 use std::collections::BTreeSet;
 

@@ -12,8 +12,8 @@ use crate::corrupt::skip_corrupt_items;
 use crate::{Context, Error};
 use facts::load_block;
 use group::load_group_facts;
-use pullyard_domain::id::{ProjectId, RunId};
 use pullyard_domain::run::{FrozenPlan, Run, RunFacts, RunStep, StepWait};
+use pullyard_domain::text::id::{ProjectId, RunId};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]

@@ -5,14 +5,14 @@ use crate::error::format_for_table;
 use crate::templates::{Start, refusal, start};
 use crate::{Context, Error, StartAnalysis, start_analysis};
 use futures::future::join_all;
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, Source};
-use pullyard_domain::id::{DeliveryId, EventId, NoticeId, ProjectId, RepositoryName, RunId, TemplateName};
-use pullyard_domain::notice::{Notice, NoticeData, NoticeEvent};
-use pullyard_domain::schedule::{Outcome, Schedule, ScheduleCommand, ScheduleId, ScheduleSpec, Starts};
-use pullyard_domain::template::{StartedBy, TemplateId};
+use pullyard_domain::project::schedule::{Outcome, Schedule, ScheduleCommand, ScheduleId, ScheduleSpec, Starts};
+use pullyard_domain::project::template::{StartedBy, TemplateId};
+use pullyard_domain::review::delivery::{Delivery, Source};
+use pullyard_domain::run::notice::{Notice, NoticeData, NoticeEvent};
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{DeliveryId, EventId, NoticeId, ProjectId, RepositoryName, RunId, TemplateName};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::text::to_sentence;
-use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
 
 /// How far the starts of a due time are.

@@ -3,10 +3,10 @@
 use crate::corrupt::skip_corrupt_items;
 use crate::jobs::views::{JobView, job_view};
 use crate::{Context, Error};
-use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{JobId, ProjectId, TicketKey};
-use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::review::pull_request::PullRequest;
+use pullyard_domain::text::id::{JobId, ProjectId, TicketKey};
 use pullyard_domain::text::truncate;
+use pullyard_domain::ticket::event::TicketText;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 

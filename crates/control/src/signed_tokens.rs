@@ -4,9 +4,9 @@
 use crate::Error;
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
-use pullyard_domain::id::{IntegrationId, JobId, ProjectId};
 use pullyard_domain::job::Fence;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::{IntegrationId, JobId, ProjectId};
+use pullyard_domain::text::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -149,7 +149,7 @@ impl SigningKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullyard_domain::id::ClaimId;
+    use pullyard_domain::text::id::ClaimId;
 
     fn job() -> JobId {
         JobId::for_request(&ProjectId::new("acme").unwrap(), "caller", "key")

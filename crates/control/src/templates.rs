@@ -3,12 +3,12 @@
 use crate::requester::Requester;
 use crate::runs::submit::{RunKey, RunSubmission, SubmitFault, check_plan, submit_run};
 use crate::{Context, Error};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, Source};
-use pullyard_domain::id::{DeliveryId, EventId, ProjectId, RepositoryName, RunId, TemplateName};
-use pullyard_domain::plan::PlanFault;
-use pullyard_domain::template::{StartedBy, Submission, Template, TemplateId};
+use pullyard_domain::project::plan::PlanFault;
+use pullyard_domain::project::template::{StartedBy, Submission, Template, TemplateId};
+use pullyard_domain::review::delivery::{Delivery, Source};
 use pullyard_domain::text::Cause;
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{DeliveryId, EventId, ProjectId, RepositoryName, RunId, TemplateName};
 use pullyard_store::Write;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -1,11 +1,16 @@
 //! Agents: which agent works on a job, how a project or repository chooses it, and the credentials for its model.
 
+pub mod breaker;
+pub mod checks;
 pub mod claude_code;
 pub mod codex;
 mod command;
+pub mod commands;
+pub mod egress;
 pub mod files;
 pub mod key_check;
 mod keys;
+pub mod runner;
 
 pub use keys::{KeyForm, KeySpec, ModelKey, ModelSecrets, Provider, ProviderSpec};
 use serde::{Deserialize, Serialize};

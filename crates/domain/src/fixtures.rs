@@ -1,30 +1,30 @@
 //! Provides the values of the tests: one project, its repository, tickets and jobs.
 
 use crate::agent::Agent;
-use crate::budget::{DailyUsage, Day};
-use crate::checks::CommandOverrides;
-use crate::delivery::Source;
-use crate::event::{TicketEvent, TicketText};
-use crate::facts::{Facts, RepositoryFact};
-use crate::failure::Failure;
-use crate::forge::ForgeKind;
-use crate::hook::{Webhook, WebhookScope};
-use crate::id::{
-    ClaimId, EventId, FinishId, HookName, InstanceId, IntegrationId, JobId, MailboxId, ProjectId, RepositoryName,
-    ReviewId, RunnerId, SecretName, TicketKey,
-};
+use crate::agent::checks::CommandOverrides;
+use crate::agent::runner::{Runner, RunnerRegistration, Slot};
+use crate::job::sweep::{JobStep, Watch, next_step};
 use crate::job::{
     AgentReport, Claim, End, Fence, Job, JobResult, JobStatus, Pause, Priority, SuspendReport, Suspension,
 };
 use crate::kinds::{JobPlan, RevisionPlan, plan_for_ticket, plan_revision};
+use crate::project::budget::{DailyUsage, Day};
+use crate::project::forge::ForgeKind;
+use crate::project::hook::{Webhook, WebhookScope};
+use crate::project::spending::SpendingFact;
 use crate::project::{Project, Repository, Settings};
-use crate::pull_request::PullRequest;
-use crate::pull_request_id::PullRequestId;
-use crate::runner::{Runner, RunnerRegistration, Slot};
-use crate::spending::SpendingFact;
-use crate::sweep::{JobStep, Watch, next_step};
+use crate::review::delivery::Source;
+use crate::review::pull_request::PullRequest;
+use crate::text::failure::Failure;
+use crate::text::id::{
+    ClaimId, EventId, FinishId, HookName, InstanceId, IntegrationId, JobId, MailboxId, ProjectId, RepositoryName,
+    ReviewId, RunnerId, SecretName, TicketKey,
+};
+use crate::text::pull_request_id::PullRequestId;
+use crate::text::time::Timestamp;
+use crate::ticket::event::{TicketEvent, TicketText};
+use crate::ticket::facts::{Facts, RepositoryFact};
 use crate::ticket::{Entry, Ticket};
-use crate::time::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -2,21 +2,30 @@
 //! Each transition is a pure function from the stored job to its successor, and rejects what the caller may not do. The
 //! store only checks that the job has not changed since it was read.
 
+pub mod agent_check;
+pub mod artifact;
 mod cancel;
 mod charge;
 mod context;
 mod denials;
+pub mod diagnosis;
+pub mod explanation;
 mod fault;
+pub mod fleet;
 mod forge_wait;
 mod heartbeat;
 mod inputs;
 mod kind;
+pub mod limit;
 mod model;
 mod priority;
 mod record;
 mod retry;
+pub mod select;
 mod spending;
 mod suspension;
+pub mod sweep;
+pub mod task_stop;
 mod transition;
 mod watch;
 
@@ -38,21 +47,21 @@ pub use suspension::{
 };
 pub use transition::{Claim, End, FINISH_GRACE, Fence, PUSH_WINDOW, START_TIMEOUT, TransitionRefusal, WAKE_TIMEOUT};
 
-use crate::budget::Reservation;
-use crate::code::coded_enum;
-use crate::failure::Failure;
-use crate::id::{
-    ClaimId, ClassId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, ReviewId, RunId, RunnerId, TicketKey,
-};
-use crate::key_of::KeyOwner;
+use crate::project::budget::Reservation;
+use crate::project::spending::JobCharge;
+use crate::project::task::Task;
 use crate::project::{Compute, DEFAULT_SUSPENSION_LIMIT, OfflinePolicy, Resume};
 pub use crate::project::{PRIORITY_OFFSET, Priority};
-use crate::pull_request_id::PullRequestId;
-use crate::spending::JobCharge;
-use crate::task::Task;
+use crate::text::code::coded_enum;
+use crate::text::failure::Failure;
+use crate::text::id::{
+    ClaimId, ClassId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, ReviewId, RunId, RunnerId, TicketKey,
+};
+use crate::text::key_of::KeyOwner;
+use crate::text::pull_request_id::PullRequestId;
 use crate::text::stored::is_default;
-use crate::time::Timestamp;
-use crate::trace::TraceId;
+use crate::text::time::Timestamp;
+use crate::text::trace::TraceId;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

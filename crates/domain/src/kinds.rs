@@ -3,6 +3,7 @@
 mod analysis;
 mod implement;
 mod plan;
+pub mod prompt;
 mod read;
 mod resolve;
 mod review;
@@ -10,11 +11,11 @@ mod revise;
 
 use crate::agent::files::QUESTION_FILE;
 use crate::job::{ContinuedPullRequest, Job, JobKind, Publishes, StepOfRun};
-use crate::plan::StepKeys;
-use crate::prompt::Context;
-use crate::prompt::comments::format_comments;
-use crate::prompt::untrusted::fence;
+use crate::kinds::prompt::Context;
+use crate::kinds::prompt::comments::format_comments;
+use crate::project::plan::StepKeys;
 use crate::run::{Run, StepContext};
+use crate::text::untrusted::fence;
 pub use analysis::plan_analysis;
 pub use implement::{plan_for_ticket, plan_without_ticket};
 pub use plan::{JobPlan, branch_name};

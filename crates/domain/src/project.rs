@@ -1,32 +1,47 @@
 //! A project's settings, its repositories and their forges.
 
+pub mod access;
+pub mod budget;
 mod check;
 mod columns;
+pub mod commits;
 mod defaults;
 pub mod endpoint;
+pub mod forge;
+pub mod hook;
 pub mod labels;
+pub mod naming;
 pub mod notice_event;
+pub mod plan;
 mod priority;
+pub mod schedule;
+pub mod secret;
 mod source;
+pub mod spending;
+pub mod task;
+pub mod template;
+pub mod token;
 mod tool_choice;
+pub mod tracker;
+pub mod usage;
 
-pub use crate::setting_fault::SettingFault;
+pub use crate::text::setting_fault::SettingFault;
 pub use check::validate_change;
 pub use columns::ColumnChange;
 pub use priority::{PRIORITY_OFFSET, Priority};
 pub use source::Source;
 pub use tool_choice::ToolChoice;
 
+use crate::agent::checks::{Checks, CommandOverrides, Setup};
+use crate::agent::commands::CommandPolicy;
 use crate::agent::{Agent, ModelSecrets};
-use crate::budget::{Budget, MAX_USD_MICROS, format_usd};
-use crate::checks::{Checks, CommandOverrides, Setup};
-use crate::commands::CommandPolicy;
-use crate::commits::CommitSettings;
-use crate::id::{IntegrationId, ProjectId, RepositoryName};
-use crate::setting_fault::fault;
-use crate::task::{TaskCapacity, TaskSize};
+use crate::project::budget::{Budget, MAX_USD_MICROS, format_usd};
+use crate::project::commits::CommitSettings;
+use crate::project::task::{TaskCapacity, TaskSize};
+use crate::project::tracker::TrackerSettings;
+use crate::text::id::{IntegrationId, ProjectId, RepositoryName};
+use crate::text::setting_fault::fault;
 use crate::text::{is_line, truncate};
-use crate::tracker::TrackerSettings;
 use endpoint::Endpoint;
 use labels::{FORGE_TOKEN_LABEL, check_labels};
 use serde::{Deserialize, Serialize};

@@ -2,19 +2,29 @@
 //! Its text is not stored, but read from the forge when the job is created. [`guard`] decides whether it may start a
 //! job, [`settle`] decides about waiting reviews.
 
+pub mod analysis;
+pub mod delivery;
 pub mod facts;
 pub mod guard;
+pub mod guard_steps;
+pub mod listing;
+pub mod outcome;
+pub mod output;
+pub mod published;
+pub mod pull_request;
+pub mod removal;
+pub mod report;
 pub mod settle;
 
-use crate::decision::Reason;
-use crate::forge::ForgeKind;
-use crate::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, ReviewId, TicketKey};
 use crate::job::{Job, check_retryable};
 use crate::project::Settings;
 use crate::project::Source;
-use crate::pull_request::{PullRequestState, pull_request_label};
-use crate::pull_request_id::PullRequestId;
-use crate::time::Timestamp;
+use crate::project::forge::ForgeKind;
+use crate::review::pull_request::{PullRequestState, pull_request_label};
+use crate::text::decision::Reason;
+use crate::text::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, ReviewId, TicketKey};
+use crate::text::pull_request_id::PullRequestId;
+use crate::text::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

@@ -3,20 +3,24 @@
 //! `next_move` decides the next write from the run, its plan and its open jobs. It is level-triggered: a lost message or
 //! a crash after any write only delays the next call, because the run or an ended job is still due.
 
+pub mod dead_letter;
+pub mod due;
 mod end;
 mod explain;
 mod facts;
 mod frozen;
 mod group;
 mod next_move;
+pub mod notice;
 mod orders;
 mod place;
 mod rules;
 mod spawn;
 mod step_context;
 mod wait;
+pub mod wakeup;
 
-pub use crate::plan::SpawnRequest;
+pub use crate::project::plan::SpawnRequest;
 pub use explain::{RunFailureCause, StepExplanation, StepWait};
 pub use facts::{JobEnd, Move, ReleaseBlock, RunFacts, StepEnd, StepJob, StepJobPlan};
 pub use frozen::{FrozenPlan, StepResult};
@@ -26,11 +30,11 @@ pub use orders::Answer;
 pub use spawn::{check_spawn, check_spawn_form};
 pub use step_context::{MAX_RESULTS_CHARS, NeedResult, PatchSource, StepContext};
 
-use crate::code::coded_enum;
-use crate::id::{JobId, ProjectId, RunId};
 use crate::job::JobResult;
-use crate::plan::{Plan, PlanStep, StepKeys};
-use crate::time::Timestamp;
+use crate::project::plan::{Plan, PlanStep, StepKeys};
+use crate::text::code::coded_enum;
+use crate::text::id::{JobId, ProjectId, RunId};
+use crate::text::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -1,13 +1,30 @@
 //! Formats facts for sentences: short, safe, and in common units.
 
+pub mod address;
+pub(crate) mod closing_words;
+pub mod code;
+pub mod decision;
+pub mod denial;
 pub mod entry;
+pub mod failure;
+pub mod host;
+pub mod id;
+pub mod key_of;
+pub mod nearest;
+pub mod pull_request_id;
+pub mod self_check;
+pub mod setting_fault;
 pub mod stored;
+pub mod time;
+pub mod trace;
+pub mod untrusted;
+pub mod wait;
 
-use crate::id::{
+use crate::text::id::{
     DeliveryId, EndpointId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, RunId, ScheduleName, SecretName,
     TemplateName, TicketKey,
 };
-use crate::time::Timestamp;
+use crate::text::time::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

@@ -1,18 +1,23 @@
 //! A ticket as Pullyard knows it: its status, its job, and the state that its card should show.
 //! Its text is a separate item, because an update is charged for the whole item.
 
+pub mod comment;
+pub mod event;
+pub mod facts;
+pub mod guard;
+pub mod look;
 pub mod rank;
 mod stored;
 
-use crate::budget::Day;
-use crate::id::{EventId, IntegrationId, JobId, ProjectId, TicketKey};
+use crate::project::budget::Day;
+pub use crate::project::tracker::Badge;
+use crate::project::tracker::TrackerSettings;
 use crate::project::{Project, Settings};
-use crate::pull_request_id::{PullRequestId, PullRequestLink};
 pub use crate::text::entry::Entry;
-use crate::time::{Timestamp, back_off};
-pub use crate::tracker::Badge;
-use crate::tracker::TrackerSettings;
-use crate::wait::Wait;
+use crate::text::id::{EventId, IntegrationId, JobId, ProjectId, TicketKey};
+use crate::text::pull_request_id::{PullRequestId, PullRequestLink};
+use crate::text::time::{Timestamp, back_off};
+use crate::text::wait::Wait;
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

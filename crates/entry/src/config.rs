@@ -9,7 +9,7 @@ use aws_smithy_http_client::Builder;
 use pullyard_cloud::{DeadLetters, Objects, Secrets, Tasks, Wakeups, with_timeouts};
 pub use pullyard_cloud::{QueuePair, RUNNER_CONTAINER, Tags, TaskDefinitions, TaskNetwork};
 use pullyard_control::{Clock, Connections, Context, ContextParts, Disk, ForgeTokens};
-pub use pullyard_domain::artifact::RETENTION as ARTIFACTS_KEPT;
+pub use pullyard_domain::job::artifact::RETENTION as ARTIFACTS_KEPT;
 use pullyard_outbound as outbound;
 pub use pullyard_outbound::AllowedRanges;
 use pullyard_store::Store;

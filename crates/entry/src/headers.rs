@@ -4,7 +4,7 @@ use crate::Problem;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use pullyard_domain::id::EventId;
+use pullyard_domain::text::id::EventId;
 
 /// `Idempotency-Key`. An invalid key is refused and not ignored, because the caller relies on it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use crate::Context;
 use crate::metrics;
 use axum::http::HeaderMap;
 use pullyard_cloud::trace::{self, Lineage};
-use pullyard_domain::trace::{HEADER, TraceId};
+use pullyard_domain::text::trace::{HEADER, TraceId};
 use std::fmt::Display;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};

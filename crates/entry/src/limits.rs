@@ -3,11 +3,11 @@
 
 use crate::strict::FieldError;
 use pullyard_control::JobRequest;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::{MAX_INPUT_CHARS, MAX_REASON_CHARS};
 use pullyard_domain::project::MAX_HOLD_REASON_CHARS;
 use pullyard_domain::review::MAX_MESSAGE_CHARS;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::JobId;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_protocol::attempt::StartRequest;
 use pullyard_protocol::dead_letter::{MAX_MESSAGES, MoveDeadLetters};
 use pullyard_protocol::job::{CancelJob, CreateJob, SendInput};

@@ -4,7 +4,7 @@ use crate::invocation::{record_id, run_in_span};
 use crate::self_check;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use pullyard_cloud::trace;
-use pullyard_domain::trace::TraceId;
+use pullyard_domain::text::trace::TraceId;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::HashSet;

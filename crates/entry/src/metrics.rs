@@ -4,7 +4,7 @@
 
 use crate::Context;
 use pullyard_control::{Counter, SweepResult};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use serde_json::{Map, Value, json};
 
 pub const TARGET: &str = "pullyard_metrics";

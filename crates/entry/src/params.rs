@@ -5,7 +5,7 @@ use axum::extract::FromRequestParts;
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
 use axum::http::request::Parts;
-use pullyard_domain::id::TicketKey;
+use pullyard_domain::text::id::TicketKey;
 use pullyard_domain::text::truncate;
 use serde::de::DeserializeOwned;
 

@@ -7,7 +7,7 @@ mod items;
 
 pub use items::{DELETERS, ItemWriters, LIMITED_READERS, TOKEN_USE_ATTRIBUTES, TOKEN_USE_WRITERS, WRITERS};
 
-pub use pullyard_domain::self_check::FUNCTIONS;
+pub use pullyard_domain::text::self_check::FUNCTIONS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Resource {

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::{Error, SecretFault};
-use pullyard_domain::artifact::ArtifactRefusal;
-use pullyard_domain::decision::Reason;
+use pullyard_domain::job::artifact::ArtifactRefusal;
+use pullyard_domain::text::decision::Reason;
 use pullyard_domain::text::format_error_chain;
 use pullyard_protocol as protocol;
 

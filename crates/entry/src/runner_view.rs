@@ -2,11 +2,11 @@
 //! commands.
 
 use pullyard_control::{Error, runner as control};
-use pullyard_domain::fleet::Member;
-use pullyard_domain::id::ProjectId;
-use pullyard_domain::runner::Presence;
-use pullyard_domain::runner::order::Release;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::agent::runner::Presence;
+use pullyard_domain::agent::runner::order::Release;
+use pullyard_domain::job::fleet::Member;
+use pullyard_domain::text::id::ProjectId;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_protocol::runner_admin::{
     Runner, RunnerCommand, RunnerDrain, RunnerJob, RunnerOrder, RunnerStatus, RunnerTask,
 };

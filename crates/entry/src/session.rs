@@ -4,10 +4,10 @@ use crate::auth::record_token_use;
 use crate::{Context, Problem};
 use axum::http::{HeaderMap, header};
 use pullyard_control::{Error, SessionCookie, load_valid_token};
-use pullyard_domain::access::{Object, check_access, has_scope};
-use pullyard_domain::comment::Editor;
-use pullyard_domain::id::ProjectId;
-use pullyard_domain::spending::RaiseRight;
+use pullyard_domain::project::access::{Object, check_access, has_scope};
+use pullyard_domain::project::spending::RaiseRight;
+use pullyard_domain::text::id::ProjectId;
+use pullyard_domain::ticket::comment::Editor;
 use pullyard_store::Scope;
 use std::collections::BTreeSet;
 

@@ -3,11 +3,11 @@
 use crate::strict::{self, FieldError};
 use crate::{Context, Problem, invocation, limits};
 use pullyard_control::{self as control, move_ticket};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Source;
-use pullyard_domain::event::{TicketEvent, TicketText};
-use pullyard_domain::id::ProjectId;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::review::delivery::Source;
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::ProjectId;
+use pullyard_domain::text::time::Timestamp;
+use pullyard_domain::ticket::event::{TicketEvent, TicketText};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::ticket as wire;
 

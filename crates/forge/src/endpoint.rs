@@ -1,7 +1,7 @@
 //! The address of a forge's REST API and the connections to it.
 
 use crate::stand_in::{BoxFuture, Exchange, ExchangeResult, StandIn};
-use pullyard_domain::host::{ExchangeLog, Exchanges};
+use pullyard_domain::text::host::{ExchangeLog, Exchanges};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use crate::{
     retry,
     vendor::{GitLogin, Vendor},
 };
-use pullyard_domain::forge::ForgeKind;
+use pullyard_domain::project::forge::ForgeKind;
 
 /// Calls the same method of the forge's client.
 macro_rules! dispatch {

@@ -1,7 +1,7 @@
 //! Recognizes why a forge refused a push, by its messages. Each forge has its own phrases in its module.
 
 use crate::forge::vendor;
-use pullyard_domain::forge::ForgeKind;
+use pullyard_domain::project::forge::ForgeKind;
 
 /// Reasons of `[remote rejected]`, and messages with it, after which the push is repeated: the ref was locked or has
 /// moved during the push, or the forge failed.

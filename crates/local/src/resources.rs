@@ -3,7 +3,7 @@
 use crate::keys::LocalKeys;
 use crate::{Error, HintDelivery, Options};
 use pullyard_cloud::{QueuePair, Secrets, TaskDefinitions};
-use pullyard_domain::secret::{LOCAL_FORGE_SECRET, LOCAL_PERSON_SECRET};
+use pullyard_domain::project::secret::{LOCAL_FORGE_SECRET, LOCAL_PERSON_SECRET};
 use pullyard_emulator::sqs::Sqs;
 use pullyard_emulator::{ACCOUNT, Aws, Endpoints, REGION};
 use pullyard_entry::config::{self, ARTIFACTS_KEPT, AllowedRanges, Config, Tags};

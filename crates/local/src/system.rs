@@ -124,7 +124,7 @@ impl LocalSystem {
     }
 
     pub fn forge_secret(&self) -> &'static str {
-        pullyard_domain::secret::LOCAL_FORGE_SECRET
+        pullyard_domain::project::secret::LOCAL_FORGE_SECRET
     }
 
     pub fn aws(&self) -> &Aws {

@@ -1,18 +1,18 @@
 //! The project, repository, ticket and jobs at the start of every model.
 
 use pullyard_domain::agent::Agent;
-use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::id::{
-    EventId, FinishId, InstanceId, IntegrationId, JobId, MailboxId, ProjectId, RepositoryName, ReviewId, RunnerId,
-    TicketKey,
-};
+use pullyard_domain::agent::checks::CommandOverrides;
+use pullyard_domain::agent::runner::{Runner, RunnerRegistration};
 use pullyard_domain::job::{Job, JobResult, Priority, SuspendReport, Suspension};
 use pullyard_domain::kinds::{JobPlan, RevisionPlan, plan_for_ticket, plan_revision};
 use pullyard_domain::project::{Repository, Settings};
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
-use pullyard_domain::runner::{Runner, RunnerRegistration};
+use pullyard_domain::review::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::text::id::{
+    EventId, FinishId, InstanceId, IntegrationId, JobId, MailboxId, ProjectId, RepositoryName, ReviewId, RunnerId,
+    TicketKey,
+};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -6,13 +6,12 @@
 use crate::explore::{Step, explore};
 use crate::fixtures::{at, project_id};
 use crate::items::{ItemVersion, Items};
-use pullyard_domain::due;
-use pullyard_domain::failure::FailureClass;
-use pullyard_domain::id::{JobId, RunId};
-use pullyard_domain::plan::Plan;
+use pullyard_domain::project::plan::Plan;
 use pullyard_domain::run::{
-    Group, GroupFacts, JobEnd, Move, Run, RunFacts, RunState, RunWant, StepEnd, StepJob, StepState, next_move,
+    Group, GroupFacts, JobEnd, Move, Run, RunFacts, RunState, RunWant, StepEnd, StepJob, StepState, due, next_move,
 };
+use pullyard_domain::text::failure::FailureClass;
+use pullyard_domain::text::id::{JobId, RunId};
 use serde_json::json;
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! The few moments of time in a model.
 
 use crate::fixtures::at;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 
 /// Moments at which jobs may be claimed. Later moments follow, hours apart, without starts. Units: seconds.
 #[derive(Clone, Copy, Debug)]

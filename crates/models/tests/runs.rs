@@ -8,7 +8,7 @@ mod tests;
 
 use crate::explore::Step;
 use crate::items::ItemVersion;
-use pullyard_domain::plan::Plan;
+use pullyard_domain::project::plan::Plan;
 use rules::{Order, Planned, Rules};
 
 /// The steps of the plan, and at most two that a manager adds.

@@ -12,19 +12,19 @@ use crate::fixtures::{
     REVIEW, TRIGGER, at, event_id, job_id, plan_ticket_job, project_id, ready_job, repository, settings, ticket_in,
 };
 use crate::items::{ItemVersion, Items};
-use pullyard_domain::budget::{DailyUsage, Day};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Source;
-use pullyard_domain::event::TicketEvent;
-use pullyard_domain::facts::{Facts, RepositoryFact};
-use pullyard_domain::guard::{FollowUp, decide};
-use pullyard_domain::id::{EventId, IntegrationId};
 use pullyard_domain::job::{JobStatus, to_retry};
-use pullyard_domain::outcome::ticket_after_job;
+use pullyard_domain::project::budget::{DailyUsage, Day};
+use pullyard_domain::project::tracker::{TrackerKind, TrackerSettings};
 use pullyard_domain::project::{Project, Settings};
+use pullyard_domain::review::delivery::Source;
+use pullyard_domain::review::outcome::ticket_after_job;
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{EventId, IntegrationId};
+use pullyard_domain::text::time::Timestamp;
+use pullyard_domain::ticket::event::TicketEvent;
+use pullyard_domain::ticket::facts::{Facts, RepositoryFact};
+use pullyard_domain::ticket::guard::{FollowUp, decide};
 use pullyard_domain::ticket::{LastOutcome, SettleStep, Ticket};
-use pullyard_domain::time::Timestamp;
-use pullyard_domain::tracker::{TrackerKind, TrackerSettings};
 
 const TODO: &str = "Todo";
 

@@ -1,7 +1,7 @@
 //! The addresses to which requests may go.
 
 use ipnet::{IpNet, Ipv4Net};
-use pullyard_domain::address::is_public;
+use pullyard_domain::text::address::is_public;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 

@@ -1,7 +1,7 @@
 //! Sends one request to an address that a user gave.
 
 use crate::{AllowedRanges, Error};
-use pullyard_domain::host::{ExchangeLog, Exchanges};
+use pullyard_domain::text::host::{ExchangeLog, Exchanges};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use reqwest::{Method, StatusCode, Url, redirect};

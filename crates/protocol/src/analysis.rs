@@ -1,8 +1,8 @@
 //! Analyses of open pull requests and issues: `/v1/analyses` and `/v1/analyses/items`.
 
-use pullyard_domain::analysis::{AnalysedItem, AnalysisCounts, FailedAnalysis, ItemKind, Staleness, WaitingOn};
-use pullyard_domain::id::{JobId, ProjectId, RepositoryName};
-use pullyard_domain::time::{Timestamp, WireTime};
+use pullyard_domain::review::analysis::{AnalysedItem, AnalysisCounts, FailedAnalysis, ItemKind, Staleness, WaitingOn};
+use pullyard_domain::text::id::{JobId, ProjectId, RepositoryName};
+use pullyard_domain::text::time::{Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

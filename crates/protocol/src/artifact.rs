@@ -3,11 +3,11 @@
 //! /v1/jobs/{id}/artifacts/{artifact}` redirects to the bucket.
 
 use crate::job::Explanation;
-use pullyard_domain::artifact::ArtifactKind;
-pub use pullyard_domain::artifact::NewArtifact;
-use pullyard_domain::id::{ArtifactId, ArtifactName, JobId, RepositoryName, RunnerId, Sha256Hex};
 use pullyard_domain::job::AgentReport;
-use pullyard_domain::time::{OptionalWireTime, Timestamp, WireTime};
+use pullyard_domain::job::artifact::ArtifactKind;
+pub use pullyard_domain::job::artifact::NewArtifact;
+use pullyard_domain::text::id::{ArtifactId, ArtifactName, JobId, RepositoryName, RunnerId, Sha256Hex};
+use pullyard_domain::text::time::{OptionalWireTime, Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

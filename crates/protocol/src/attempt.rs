@@ -17,8 +17,8 @@ pub use finish::{
 
 use crate::event::Event;
 use crate::limits;
-use pullyard_domain::artifact::MissingReason;
-use pullyard_domain::id::{ClaimId, InstanceId, JobId, Sha256Hex};
+use pullyard_domain::job::artifact::MissingReason;
+use pullyard_domain::text::id::{ClaimId, InstanceId, JobId, Sha256Hex};
 use serde::{Deserialize, Serialize};
 
 /// Claims the attempt. Idempotent: by `claim_id`; a repeat returns the same assignment and lease.

@@ -1,7 +1,7 @@
 //! Breakers of model accounts: `/v1/breakers…`.
 
-use pullyard_domain::breaker::BreakerId;
-use pullyard_domain::time::{Timestamp, WireTime};
+use pullyard_domain::agent::breaker::BreakerId;
+use pullyard_domain::text::time::{Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 
 /// An open breaker of a model account.

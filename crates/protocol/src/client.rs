@@ -25,7 +25,7 @@ pub use runner::RunnerClient;
 
 use crate::{NoFields, Problem};
 use pullyard_domain::text::percent_encode;
-use pullyard_domain::trace::{self, TraceId};
+use pullyard_domain::text::trace::{self, TraceId};
 use rand::RngExt;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::Serialize;

@@ -1,8 +1,8 @@
 //! Dead letters: `/v1/dlq…`.
 
-use pullyard_domain::dead_letter::{Advice, Queue, Subject};
-use pullyard_domain::id::{MessageId, ProjectId};
-use pullyard_domain::time::{OptionalWireTime, Timestamp};
+use pullyard_domain::run::dead_letter::{Advice, Queue, Subject};
+use pullyard_domain::text::id::{MessageId, ProjectId};
+use pullyard_domain::text::time::{OptionalWireTime, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

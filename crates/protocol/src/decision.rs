@@ -1,7 +1,7 @@
 //! The answer to every request for a job.
 
-use pullyard_domain::decision::{Reason, Verdict};
-use pullyard_domain::id::{DeliveryId, JobId};
+use pullyard_domain::text::decision::{Reason, Verdict};
+use pullyard_domain::text::id::{DeliveryId, JobId};
 use serde::{Deserialize, Serialize};
 
 /// A decision: the answer to every event, with any verdict.

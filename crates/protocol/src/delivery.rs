@@ -1,9 +1,9 @@
 //! The ledger: `GET /v1/deliveries?project=P`, `GET /v1/deliveries/{id}`.
 
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::delivery::Source;
-use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, ReviewId, TicketKey};
-use pullyard_domain::time::{OptionalWireTime, Timestamp, WireTime};
+use pullyard_domain::review::delivery::Source;
+use pullyard_domain::text::decision::Verdict;
+use pullyard_domain::text::id::{DeliveryId, EventId, JobId, ProjectId, ReviewId, TicketKey};
+use pullyard_domain::text::time::{OptionalWireTime, Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 
 /// A delivery with its decision.

@@ -1,8 +1,8 @@
 //! Events of an agent or its runner, with the same vocabulary for every agent.
 //! Received in batches of `POST …/attempts/{n}/events`, returned by `GET /v1/jobs/{id}/events?after=CURSOR`.
 
-use pullyard_domain::time::{Timestamp, WireTime};
-use pullyard_domain::usage::Usage;
+use pullyard_domain::project::usage::Usage;
+use pullyard_domain::text::time::{Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 
 /// The `name` of a `text` event that is a plain line of a command's standard output.

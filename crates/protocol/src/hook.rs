@@ -1,9 +1,9 @@
 //! Pullyard's webhooks: `/v1/hooks…`.
 
-use pullyard_domain::forge::ForgeKind;
-use pullyard_domain::hook::{Ingress, WebhookScope};
-use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName, TemplateName};
-use pullyard_domain::time::{OptionalWireTime, Timestamp};
+use pullyard_domain::project::forge::ForgeKind;
+use pullyard_domain::project::hook::{Ingress, WebhookScope};
+use pullyard_domain::text::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName, TemplateName};
+use pullyard_domain::text::time::{OptionalWireTime, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/hooks`: creates or repairs a webhook. Set one of `repository`, `organisation` and `app`.

@@ -1,8 +1,8 @@
 //! Connected forges: `/v1/integrations…`.
 
-use pullyard_domain::forge::ForgeKind;
-pub use pullyard_domain::forge::Integration;
-use pullyard_domain::id::{IntegrationId, ProjectId};
+use pullyard_domain::project::forge::ForgeKind;
+pub use pullyard_domain::project::forge::Integration;
+use pullyard_domain::text::id::{IntegrationId, ProjectId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

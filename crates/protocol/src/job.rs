@@ -1,12 +1,12 @@
 //! Jobs: `/v1/jobs`, `/v1/jobs/{id}`, `…/why`.
 
 use crate::limits;
-use pullyard_domain::failure::FailureClass;
-use pullyard_domain::id::{JobId, ProjectId, RepositoryName, RunId, TicketKey};
 use pullyard_domain::job::{JobKind, JobResult, JobStatus, Placement, Priority, PushedCommit};
-use pullyard_domain::output::JobOutput;
-use pullyard_domain::task::Task;
-use pullyard_domain::time::{OptionalWireTime, Timestamp, WireTime};
+use pullyard_domain::project::task::Task;
+use pullyard_domain::review::output::JobOutput;
+use pullyard_domain::text::failure::FailureClass;
+use pullyard_domain::text::id::{JobId, ProjectId, RepositoryName, RunId, TicketKey};
+use pullyard_domain::text::time::{OptionalWireTime, Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

@@ -1,8 +1,9 @@
 //! Endpoints of notifications and the notices for them: `/v1/projects/{project}/notifications…`, `/v1/notices…`.
 
-use pullyard_domain::id::{EndpointId, NoticeId};
-use pullyard_domain::notice::{self as domain, Endpoint, EndpointKind, NoticeData, NoticeDelivery, NoticeEvent};
-use pullyard_domain::time::{OptionalWireTime, Timestamp, WireTime};
+use pullyard_domain::run::notice as domain;
+use pullyard_domain::run::notice::{Endpoint, EndpointKind, NoticeData, NoticeDelivery, NoticeEvent};
+use pullyard_domain::text::id::{EndpointId, NoticeId};
+use pullyard_domain::text::time::{OptionalWireTime, Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

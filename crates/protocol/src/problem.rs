@@ -1,7 +1,7 @@
 //! Problem documents (RFC 9457) with a stable code and the position of the fault.
 //! Source: <https://www.rfc-editor.org/rfc/rfc9457>.
 
-pub use pullyard_domain::plan::PlanFault;
+pub use pullyard_domain::project::plan::PlanFault;
 use serde::{Deserialize, Serialize};
 
 /// Body of every error response. Its content type is `application/problem+json`.

@@ -2,12 +2,12 @@
 
 use crate::limits;
 use pullyard_domain::agent::Agent;
-use pullyard_domain::budget::Budget;
-use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::agent::checks::CommandOverrides;
 use pullyard_domain::project::Settings;
-use pullyard_domain::time::{Timestamp, WireTime};
-use pullyard_domain::tracker::{TrackerKind, TrackerSettings};
+use pullyard_domain::project::budget::Budget;
+use pullyard_domain::project::tracker::{TrackerKind, TrackerSettings};
+use pullyard_domain::text::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::text::time::{Timestamp, WireTime};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;

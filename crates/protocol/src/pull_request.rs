@@ -1,11 +1,11 @@
 //! Pull requests: `/v1/pulls`, `/v1/pulls/revise`, `/v1/pulls/link`, `/v1/pulls/why`, and their names.
 
 use crate::limits;
-use pullyard_domain::forge::ForgeKind;
-use pullyard_domain::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::pull_request::PullRequestState;
-use pullyard_domain::time::{OptionalWireTime, Timestamp, WireTime};
+use pullyard_domain::project::forge::ForgeKind;
+use pullyard_domain::review::pull_request::PullRequestState;
+use pullyard_domain::text::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::text::time::{OptionalWireTime, Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/pulls/revise`: requests a revision of a pull request.

@@ -1,10 +1,10 @@
 //! Plans and their runs: `/v1/plans/check`, `/v1/runs…`.
 
 use crate::job::Explanation;
-use pullyard_domain::id::{EventId, JobId, ProjectId, RepositoryName, RunId};
-use pullyard_domain::pull_request::MergeMethod;
+use pullyard_domain::review::pull_request::MergeMethod;
 use pullyard_domain::run::{RunState, StepState};
-use pullyard_domain::time::{OptionalWireTime, Timestamp, WireTime};
+use pullyard_domain::text::id::{EventId, JobId, ProjectId, RepositoryName, RunId};
+use pullyard_domain::text::time::{OptionalWireTime, Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;

@@ -4,9 +4,9 @@
 //! bootstrap token. Runners receive only durations, because clocks differ.
 
 use crate::limits;
-use pullyard_domain::id::{ClaimId, InstanceId, JobId, OrderId, RunnerId};
-pub use pullyard_domain::runner::RunnerIsolation;
-pub use pullyard_domain::runner::order::{OrderKind, OrderReport, OrderState, Updates};
+pub use pullyard_domain::agent::runner::RunnerIsolation;
+pub use pullyard_domain::agent::runner::order::{OrderKind, OrderReport, OrderState, Updates};
+use pullyard_domain::text::id::{ClaimId, InstanceId, JobId, OrderId, RunnerId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeSet;

@@ -1,10 +1,10 @@
 //! Administration of self-hosted runners: `/v1/runners`.
 
-use pullyard_domain::diagnosis::{RunnerFacts, RunnerPresence};
-use pullyard_domain::id::{InstanceId, JobId, ProjectId, RunnerId};
-use pullyard_domain::runner::order::{OrderKind, OrderState, Updates};
-use pullyard_domain::runner::{OFFLINE_AFTER, RunnerIsolation};
-use pullyard_domain::time::{OptionalWireTime, Timestamp, WireTime};
+use pullyard_domain::agent::runner::order::{OrderKind, OrderState, Updates};
+use pullyard_domain::agent::runner::{OFFLINE_AFTER, RunnerIsolation};
+use pullyard_domain::job::diagnosis::{RunnerFacts, RunnerPresence};
+use pullyard_domain::text::id::{InstanceId, JobId, ProjectId, RunnerId};
+use pullyard_domain::text::time::{OptionalWireTime, Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

@@ -1,8 +1,9 @@
 //! Schedules: `/v1/schedules…`.
 
-use pullyard_domain::id::{ProjectId, ScheduleName};
-use pullyard_domain::schedule::{self as domain, ScheduleSpec, ScheduleTime};
-use pullyard_domain::time::{OptionalWireTime, Timestamp};
+use pullyard_domain::project::schedule as domain;
+use pullyard_domain::project::schedule::{ScheduleSpec, ScheduleTime};
+use pullyard_domain::text::id::{ProjectId, ScheduleName};
+use pullyard_domain::text::time::{OptionalWireTime, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A schedule of a project.

@@ -1,9 +1,9 @@
 //! Secrets that users set: `/v1/secrets…`; no answer contains a value.
 
 use pullyard_domain::agent::key_check::ModelKeyTest;
-use pullyard_domain::id::{ProjectId, SecretName};
-use pullyard_domain::secret::{SecretKind, SecretUser};
-use pullyard_domain::time::{OptionalWireTime, Timestamp};
+use pullyard_domain::project::secret::{SecretKind, SecretUser};
+use pullyard_domain::text::id::{ProjectId, SecretName};
+use pullyard_domain::text::time::{OptionalWireTime, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::collections::BTreeSet;
 

@@ -2,8 +2,8 @@
 
 mod table;
 
-use pullyard_domain::budget::{format_usd_exact, parse_usd_micros};
 use pullyard_domain::project::Settings;
+use pullyard_domain::project::budget::{format_usd_exact, parse_usd_micros};
 use serde_json::Value;
 use std::sync::LazyLock;
 pub use table::SETTINGS;

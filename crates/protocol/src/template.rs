@@ -1,9 +1,10 @@
 //! Templates: `/v1/templates…`.
 
-use pullyard_domain::id::{EventId, ProjectId, RepositoryName, TemplateName};
-use pullyard_domain::plan::Parameter;
-use pullyard_domain::template::{self as domain, StartedBy};
-use pullyard_domain::time::{Timestamp, WireTime};
+use pullyard_domain::project::plan::Parameter;
+use pullyard_domain::project::template as domain;
+use pullyard_domain::project::template::StartedBy;
+use pullyard_domain::text::id::{EventId, ProjectId, RepositoryName, TemplateName};
+use pullyard_domain::text::time::{Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

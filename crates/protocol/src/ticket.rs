@@ -2,9 +2,9 @@
 
 use crate::job::Explanation;
 use crate::limits;
-use pullyard_domain::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::pull_request::PullRequestState;
-use pullyard_domain::time::{OptionalWireTime, Timestamp, WireTime};
+use pullyard_domain::review::pull_request::PullRequestState;
+use pullyard_domain::text::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::text::time::{OptionalWireTime, Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -128,7 +128,7 @@ pub struct RaiseLimit {
 }
 
 pub(crate) fn default_raise_secs() -> u64 {
-    pullyard_domain::spending::DEFAULT_RAISE_TIME.as_secs()
+    pullyard_domain::project::spending::DEFAULT_RAISE_TIME.as_secs()
 }
 
 /// The use of the limits of a ticket, or of a pull request without a ticket.

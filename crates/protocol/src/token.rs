@@ -1,9 +1,9 @@
 //! API and runner tokens: `/v1/tokens…`.
 
 use crate::limits;
-use pullyard_domain::id::{ProjectId, TokenId};
-use pullyard_domain::time::{OptionalWireTime, Timestamp};
-pub use pullyard_domain::token::{Scope, TokenKind};
+pub use pullyard_domain::project::token::{Scope, TokenKind};
+use pullyard_domain::text::id::{ProjectId, TokenId};
+use pullyard_domain::text::time::{OptionalWireTime, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

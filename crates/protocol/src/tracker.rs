@@ -1,9 +1,10 @@
 //! Ticket tools: `/v1/trackers…`.
 
 use crate::project::Project;
-use pullyard_domain::id::IntegrationId;
-use pullyard_domain::time::{OptionalWireTime, Timestamp};
-use pullyard_domain::tracker::{self as domain, ToolScope, ToolStatus, TrackerKind, UnsyncedTicket};
+use pullyard_domain::project::tracker as domain;
+use pullyard_domain::project::tracker::{ToolScope, ToolStatus, TrackerKind, UnsyncedTicket};
+use pullyard_domain::text::id::IntegrationId;
+use pullyard_domain::text::time::{OptionalWireTime, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A connection to a ticket tool.

@@ -1,6 +1,6 @@
 //! Types of `GET /v1/version` and the health routes, and the runners' version header.
 
-use pullyard_domain::time::{OptionalWireTime, Timestamp};
+use pullyard_domain::text::time::{OptionalWireTime, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Request header with the runner's protocol version.

@@ -6,7 +6,7 @@ use crate::git::{Git, GitCall, GitError};
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
-use pullyard_domain::prompt::QUESTION_FILE;
+use pullyard_domain::kinds::prompt::QUESTION_FILE;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;

@@ -8,8 +8,8 @@ pub(crate) mod uploader;
 
 use crate::git::workspace::disk::create_private_dirs;
 use crate::hash::to_hex;
-use pullyard_domain::artifact::{ArtifactKind, MAX_COUNT, MAX_SIZE_BYTES};
-use pullyard_domain::id::{ArtifactName, Sha256Hex};
+use pullyard_domain::job::artifact::{ArtifactKind, MAX_COUNT, MAX_SIZE_BYTES};
+use pullyard_domain::text::id::{ArtifactName, Sha256Hex};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -286,7 +286,7 @@ mod tests {
         assert!(artifacts.queue_upload(ArtifactKind::AgentOutput, "agent-output.jsonl"));
         assert_eq!(drain_uploads(&mut queue_entries).0, ["1.txt", "3.txt", "agent-output.jsonl"]);
         // With the largest record, patch and checkpoint this is the total limit.
-        assert_eq!(3 * MAX_SIZE_BYTES + MAX_NUMEROUS_BYTES, pullyard_domain::artifact::MAX_TOTAL_BYTES);
+        assert_eq!(3 * MAX_SIZE_BYTES + MAX_NUMEROUS_BYTES, pullyard_domain::job::artifact::MAX_TOTAL_BYTES);
     }
 
     #[test]

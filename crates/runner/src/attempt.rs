@@ -14,7 +14,7 @@ use crate::inputs::orders::Order;
 use crate::secrets::redact::is_secret_file_name;
 use crate::stop::Stop;
 use pullyard_domain::job::AgentReport;
-use pullyard_domain::prompt::untrusted;
+use pullyard_domain::text::untrusted;
 use pullyard_protocol::attempt::{YieldAnswer, YieldRequest};
 use std::ffi::OsString;
 use std::ops::Deref;

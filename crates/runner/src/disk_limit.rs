@@ -5,7 +5,7 @@ mod folder_size;
 use crate::git::workspace::disk::run_blocking;
 use folder_size::Walk;
 use nix::sys::statvfs::statvfs;
-use pullyard_domain::failure::Failure;
+use pullyard_domain::text::failure::Failure;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

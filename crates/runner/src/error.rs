@@ -17,7 +17,7 @@ pub enum Error {
     #[error("listen for signals")]
     Signals(#[source] std::io::Error),
     #[error("create an id")]
-    Id(#[source] pullyard_domain::id::InvalidId),
+    Id(#[source] pullyard_domain::text::id::InvalidId),
     #[error("start the attempt")]
     Start(#[source] client::Error),
     #[error("send the finish: the control plane refused it")]

@@ -4,7 +4,7 @@
 use crate::api::event_draft::EventDraft;
 use crate::durable_file;
 use nix::fcntl::OFlag;
-use pullyard_domain::id::JobId;
+use pullyard_domain::text::id::JobId;
 use pullyard_protocol::event::EventKind;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};

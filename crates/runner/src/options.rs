@@ -3,8 +3,8 @@
 use crate::agent::host_profile::AgentProfile;
 use crate::agent::{RestartPauses, parse_pauses};
 use crate::process::pid_namespace::ProcessNamespace;
-use pullyard_domain::id::{ClaimId, InstanceId, JobId};
-use pullyard_domain::trace::TraceId;
+use pullyard_domain::text::id::{ClaimId, InstanceId, JobId};
+use pullyard_domain::text::trace::TraceId;
 use pullyard_sandbox::{Containers, Level as Isolation};
 use std::num::ParseIntError;
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use crate::attempt::Attempt;
 use crate::git::Git;
 use crate::git::workspace::disk::{create_private_dirs, run_blocking};
 use crate::git::workspace::{Workspace, remove_entry};
-use pullyard_domain::output::{INPUT_FOLDER, MAX_OUTPUT_BYTES, OUTPUT_FILE, OutputFault, PULLYARD_FOLDER};
+use pullyard_domain::review::output::{INPUT_FOLDER, MAX_OUTPUT_BYTES, OUTPUT_FILE, OutputFault, PULLYARD_FOLDER};
 use pullyard_protocol::json;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -167,7 +167,7 @@ pub(crate) fn repair_prompt(fault: &OutputFault) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullyard_domain::output::Answer;
+    use pullyard_domain::review::output::Answer;
 
     #[test]
     fn faults_of_the_file_have_a_pointer() {

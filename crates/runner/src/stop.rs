@@ -1,7 +1,7 @@
 //! The reasons why a step ends without its result.
 
 use crate::inputs::orders::Order;
-use pullyard_domain::failure::Failure;
+use pullyard_domain::text::failure::Failure;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Stop {

@@ -3,18 +3,18 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use percent_encoding::percent_decode_str;
-use pullyard_domain::breaker::BreakerId;
-use pullyard_domain::budget::Day;
-use pullyard_domain::id::{
+use pullyard_domain::agent::breaker::BreakerId;
+use pullyard_domain::project::budget::Day;
+use pullyard_domain::project::schedule::ScheduleId;
+use pullyard_domain::project::spending::SpentOn;
+use pullyard_domain::project::template::TemplateId;
+use pullyard_domain::review::pull_request::PullRequestId;
+use pullyard_domain::text::id::{
     ClassId, DeliveryId, EndpointId, EventId, HookName, IntegrationId, JobId, NoticeId, ProjectId, RepositoryName,
     ReviewId, RunId, RunnerId, TicketKey,
 };
-use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::schedule::ScheduleId;
-use pullyard_domain::spending::SpentOn;
-use pullyard_domain::template::TemplateId;
 use pullyard_domain::text::percent_encode;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use std::collections::HashMap;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -176,7 +176,7 @@ pub(crate) fn endpoint(id: &ProjectId, endpoint: &EndpointId) -> Key {
 pub(crate) const RUNNER_SHARDS: u8 = 16;
 
 pub(crate) fn runner(runner: &RunnerId) -> Key {
-    Key::new(runner_shard(pullyard_domain::due::shard(runner.as_str()) % RUNNER_SHARDS), runner.as_str())
+    Key::new(runner_shard(pullyard_domain::run::due::shard(runner.as_str()) % RUNNER_SHARDS), runner.as_str())
 }
 
 pub(crate) const RUNNERS: &str = "RUNNERS#";

@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure as OnFailure,
     TransactWriteItem, Update,
 };
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use rand::RngExt;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

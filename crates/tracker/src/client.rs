@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_outbound::{Client, HeaderMap, HeaderValue, MAX_READ, Method, Request, Response, Url};
 use serde_json::Value;
 

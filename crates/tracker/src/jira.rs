@@ -8,7 +8,7 @@ mod read;
 use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_outbound::{Client, HeaderValue, Method, Url};
 use serde_json::Value;
 

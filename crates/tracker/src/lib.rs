@@ -10,14 +10,14 @@ mod tool_client;
 use std::time::Duration;
 
 use client::unreachable;
-use pullyard_domain::pull_request::PullRequestState;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::review::pull_request::PullRequestState;
+use pullyard_domain::text::time::Timestamp;
 
 pub use jira::Jira;
 pub use linear::Linear;
 pub use own_tool::check::{Check, check_receiver};
 pub use own_tool::{OwnTool, Subject};
-pub use pullyard_domain::tracker::{ToolAccount as Account, ToolScope as Scope, ToolStatus};
+pub use pullyard_domain::project::tracker::{ToolAccount as Account, ToolScope as Scope, ToolStatus};
 pub use pullyard_forge::Token;
 pub use pullyard_forge::webhook::Secret;
 use pullyard_forge::webhook::SignatureError;

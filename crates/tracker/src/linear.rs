@@ -8,7 +8,7 @@ mod read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_outbound::{Client, HeaderValue, Url};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;

@@ -4,9 +4,9 @@ pub(crate) mod check;
 
 use crate::client::{check_status, unexpected};
 use crate::{Applied, Desired, Error, Link};
-use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::review::pull_request::PullRequestState;
 use pullyard_domain::text::is_line;
-use pullyard_domain::time::{Timestamp, WireTime};
+use pullyard_domain::text::time::{Timestamp, WireTime};
 use pullyard_outbound::standard_webhooks::{SigningSecret, signed_headers};
 use pullyard_outbound::{Client, HeaderMap, HeaderValue, MAX_ANSWER, Method, Request, Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};

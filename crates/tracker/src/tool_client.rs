@@ -1,7 +1,7 @@
 //! One client for the tools with projects or teams: Jira and Linear.
 
-use pullyard_domain::time::Timestamp;
-use pullyard_domain::tracker::{ToolAccount, ToolScope, ToolStatus, TrackerKind};
+use pullyard_domain::project::tracker::{ToolAccount, ToolScope, ToolStatus, TrackerKind};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_outbound::{Client, HeaderMap};
 
 use crate::{Applied, Changed, Connection, Delivery, DeliveryError, Desired, Error, Jira, Linear, Secret, Snapshot};

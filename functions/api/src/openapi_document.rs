@@ -10,7 +10,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use pullyard_control::Context;
-use pullyard_domain::id::{
+use pullyard_domain::text::id::{
     ArtifactId, DeliveryId, EndpointId, HookName, IntegrationId, JobId, MessageId, ProjectId, RunId, SecretName,
     TokenId,
 };
@@ -40,7 +40,7 @@ pub(crate) async fn show(
 }
 
 pub(crate) async fn show_plan_schema() -> UseApi<impl IntoResponse, Json<Document>> {
-    Json(pullyard_domain::plan::schema()).into_api()
+    Json(pullyard_domain::project::plan::schema()).into_api()
 }
 
 pub fn document(api_url: &str) -> Value {

@@ -14,14 +14,13 @@ pub(crate) mod run;
 
 use pullyard_control::review::PullRequestView;
 use pullyard_control::{Answer, JobView, RevisedPullRequest, SpendingView, TicketView};
-use pullyard_domain::comment;
-use pullyard_domain::due;
-use pullyard_domain::explanation;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{self as domain, AttemptEnd, Placement};
-use pullyard_domain::pull_request;
-use pullyard_domain::spending;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::job::{self as domain, AttemptEnd, Placement, explanation};
+use pullyard_domain::project::spending;
+use pullyard_domain::review::pull_request;
+use pullyard_domain::run::due;
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::time::Timestamp;
+use pullyard_domain::ticket::comment;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, ReviewSubject};
@@ -254,7 +253,7 @@ fn agent_reviews(reviews: pull_request::AgentReviews, next_at: Option<Timestamp>
     AgentReviews { active_job, next_at, count, spent_usd_micros, ended: ended.collect() }
 }
 
-pub(crate) fn delivery(delivery: pullyard_domain::delivery::Delivery) -> Delivery {
+pub(crate) fn delivery(delivery: pullyard_domain::review::delivery::Delivery) -> Delivery {
     let facts = match delivery.review.as_ref().and_then(|subject| subject.facts.as_ref()) {
         Some(review) => facts_to_json(review),
         None => facts_to_json(&delivery.facts),

@@ -2,7 +2,7 @@
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use pullyard_control::{self as control, Context, Error};
-use pullyard_domain::wakeup::JobWakeup;
+use pullyard_domain::run::wakeup::JobWakeup;
 use pullyard_entry::messages;
 
 pub use pullyard_control::start_waiting;

@@ -5,10 +5,10 @@
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use pullyard_control::{self as control, Context};
-use pullyard_domain::id::{EventId, ProjectId};
-use pullyard_domain::plan::PlanFault;
-use pullyard_domain::template::Submission;
-use pullyard_domain::wakeup::EffectMessage;
+use pullyard_domain::project::plan::PlanFault;
+use pullyard_domain::project::template::Submission;
+use pullyard_domain::run::wakeup::EffectMessage;
+use pullyard_domain::text::id::{EventId, ProjectId};
 use pullyard_entry::messages;
 use pullyard_entry::strict::{self, FieldError};
 use serde_json::Value;

@@ -4,10 +4,10 @@ use crate::frame::Tab;
 use crate::prelude::*;
 use crate::verdict::accepted_job;
 use pullyard_control::StartAnalysis;
-use pullyard_domain::analysis::{self, AnalysedItem, Analysis, AnalysisReport, ItemKind, Staleness};
-use pullyard_domain::delivery::Source;
-use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::Repository;
+use pullyard_domain::review::analysis::{self, AnalysedItem, Analysis, AnalysisReport, ItemKind, Staleness};
+use pullyard_domain::review::delivery::Source;
+use pullyard_domain::text::id::RepositoryName;
 use pullyard_domain::text::to_sentence;
 
 #[derive(Template)]

@@ -5,8 +5,8 @@ use crate::job::{Shell, load_subject};
 use crate::prelude::*;
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
-use pullyard_domain::artifact::Artifact;
-use pullyard_domain::id::{ArtifactId, JobId};
+use pullyard_domain::job::artifact::Artifact;
+use pullyard_domain::text::id::{ArtifactId, JobId};
 
 #[derive(Template)]
 #[template(path = "job_artifacts.html")]

@@ -13,8 +13,8 @@ use crate::prelude::*;
 use crate::verdict::{self, DecisionLine};
 use columns::{Column, Item, OpenColumn};
 use filter::Filter;
-use pullyard_domain::id::DeliveryId;
 use pullyard_domain::project::Statuses;
+use pullyard_domain::text::id::DeliveryId;
 use pullyard_domain::ticket::Ticket;
 use std::collections::BTreeSet;
 

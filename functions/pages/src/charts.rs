@@ -1,9 +1,9 @@
 //! The numbers behind the charts of the overview.
 
-use pullyard_domain::budget::Day;
 use pullyard_domain::job::JobStatus;
+use pullyard_domain::project::budget::Day;
 use pullyard_domain::text::capitalize;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -6,9 +6,9 @@ use crate::board::ticket_url;
 use crate::frame::Tab;
 use crate::prelude::*;
 use pullyard_control::DeliveryList;
-use pullyard_domain::decision::{Reason, Verdict};
-use pullyard_domain::delivery::{Delivery, Source};
-use pullyard_domain::listing::{DeliveryFilter, PullRequestFilter};
+use pullyard_domain::review::delivery::{Delivery, Source};
+use pullyard_domain::review::listing::{DeliveryFilter, PullRequestFilter};
+use pullyard_domain::text::decision::{Reason, Verdict};
 use pullyard_protocol::pull_request::{PULL_REQUEST_NAME_HELP, PullRequestName};
 use std::collections::BTreeSet;
 

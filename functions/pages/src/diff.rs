@@ -3,7 +3,7 @@
 use crate::pulls::conversation::Entry;
 use crate::pulls::form::Draft;
 use crate::text::{SafeText, line, output};
-use pullyard_domain::report::diff::{PatchLine, PatchPart, parse_patch, unquote};
+use pullyard_domain::review::report::diff::{PatchLine, PatchPart, parse_patch, unquote};
 
 /// Limit of all lines together. Units: bytes of HTML.
 const PAGE_BYTES: usize = 48 * 1_024;

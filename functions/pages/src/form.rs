@@ -4,7 +4,7 @@ use crate::fault::Fault;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::StatusCode;
-use pullyard_domain::id::{EventId, InvalidId};
+use pullyard_domain::text::id::{EventId, InvalidId};
 use serde::de::DeserializeOwned;
 use std::str::FromStr;
 

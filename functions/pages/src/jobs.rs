@@ -11,11 +11,11 @@ use crate::labels::PullRequestView;
 use crate::prelude::*;
 use filter::{JobsQuery, PERIODS};
 use pullyard_control::{FoundJob, FoundJobs, JobView};
-use pullyard_domain::budget::format_usd;
-use pullyard_domain::fleet::MemberSummary;
-use pullyard_domain::id::{JobId, RunnerId};
+use pullyard_domain::job::fleet::MemberSummary;
 use pullyard_domain::job::{Job, JobStatus, Placement};
-use pullyard_domain::listing::JobTotals;
+use pullyard_domain::project::budget::format_usd;
+use pullyard_domain::review::listing::JobTotals;
+use pullyard_domain::text::id::{JobId, RunnerId};
 
 const PAGE_SIZE: usize = 50;
 

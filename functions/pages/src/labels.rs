@@ -3,14 +3,13 @@
 use crate::text::{SafeText, http_url, line};
 use pullyard_control::{self as control, Context, JobView, StoredToken};
 use pullyard_domain::agent::{self, AgentSpec, ChoiceLevel};
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::explanation;
-use pullyard_domain::job::{Job, JobStatus, Publishes};
-use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
+use pullyard_domain::job::{Job, JobStatus, Publishes, explanation};
+use pullyard_domain::review::pull_request::{PullRequestId, PullRequestState};
+use pullyard_domain::text::decision::Verdict;
 use pullyard_domain::text::format_age;
+use pullyard_domain::text::time::Timestamp;
 pub(crate) use pullyard_domain::text::{format_bytes, format_count, format_duration};
 use pullyard_domain::ticket::Badge;
-use pullyard_domain::time::Timestamp;
 use pullyard_protocol::runner_admin::RunnerStatus;
 use std::time::Duration;
 
@@ -178,7 +177,7 @@ pub(crate) fn format_took(length: Duration) -> String {
 
 /// `$0.42`, `< $0.01`. Units: millionths of a US dollar.
 pub(crate) fn format_usd(micros: u64) -> String {
-    if (1..10_000).contains(&micros) { "< $0.01".into() } else { pullyard_domain::budget::format_usd(micros) }
+    if (1..10_000).contains(&micros) { "< $0.01".into() } else { pullyard_domain::project::budget::format_usd(micros) }
 }
 
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 
 use crate::text::{self, http_url};
 use pulldown_cmark::{CowStr, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, html};
-use pullyard_domain::published::marker::is_marker_line;
+use pullyard_domain::review::published::marker::is_marker_line;
 use std::fmt;
 
 /// HTML that only this module creates; templates insert it with `|safe`.

@@ -3,7 +3,7 @@
 use crate::fault::Fault;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use pullyard_domain::id::ProjectId;
+use pullyard_domain::text::id::ProjectId;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 

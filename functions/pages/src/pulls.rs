@@ -12,10 +12,10 @@ use crate::board::ticket_url;
 use crate::hints::{Page, name_buttons};
 use crate::prelude::*;
 use pullyard_control::review::{self, PullRequestRef};
-use pullyard_domain::decision::{Reason, Verdict};
-use pullyard_domain::id::TicketKey;
 use pullyard_domain::project::Settings;
-use pullyard_domain::pull_request::{Note, PullRequestState};
+use pullyard_domain::review::pull_request::{Note, PullRequestState};
+use pullyard_domain::text::decision::{Reason, Verdict};
+use pullyard_domain::text::id::TicketKey;
 use pullyard_domain::ticket::Ticket;
 use pullyard_protocol::pull_request::RevisePullRequest;
 

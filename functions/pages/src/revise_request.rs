@@ -3,9 +3,9 @@
 use crate::prelude::*;
 use crate::text::block;
 use pullyard_control::JobView;
-use pullyard_domain::prompt::contains_paragraphs;
-use pullyard_domain::prompt::review::{FrozenComment, FrozenReview, Omitted};
-use pullyard_domain::report::review_output::Side;
+use pullyard_domain::kinds::prompt::contains_paragraphs;
+use pullyard_domain::kinds::prompt::review::{FrozenComment, FrozenReview, Omitted};
+use pullyard_domain::review::report::review_output::Side;
 use std::collections::BTreeSet;
 
 pub(crate) struct ReviseRequest {

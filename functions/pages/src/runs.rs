@@ -8,9 +8,9 @@ pub(crate) mod pills;
 
 use crate::prelude::*;
 use pullyard_control::{RunKey, RunSubmission, SubmitFault};
-use pullyard_domain::id::{RepositoryName, RunId};
-use pullyard_domain::plan::MAX_NAME_CHARS;
+use pullyard_domain::project::plan::MAX_NAME_CHARS;
 use pullyard_domain::run::{Run, RunState};
+use pullyard_domain::text::id::{RepositoryName, RunId};
 use pullyard_domain::text::truncate;
 use serde_json::json;
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@ use crate::guard::is_cross_site;
 use crate::prelude::*;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
-use pullyard_domain::token::TokenKind;
+use pullyard_domain::project::token::TokenKind;
 use pullyard_entry::auth::hash_token;
 use pullyard_entry::{Visitor, session};
 

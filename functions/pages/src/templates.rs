@@ -2,9 +2,9 @@
 
 use crate::prelude::*;
 use pullyard_control::{RunKey, RunSubmission, SubmitFault};
-use pullyard_domain::id::TemplateName;
-use pullyard_domain::plan::{CONTRIBUTOR_PLAN, Parameter, ParameterKind, Plan, PlanFault};
-use pullyard_domain::template::{StartedBy, TemplateId};
+use pullyard_domain::project::plan::{CONTRIBUTOR_PLAN, Parameter, ParameterKind, Plan, PlanFault};
+use pullyard_domain::project::template::{StartedBy, TemplateId};
+use pullyard_domain::text::id::TemplateName;
 use pullyard_domain::text::{to_sentence, truncate};
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -15,7 +15,7 @@ pub(crate) use raise::{RaiseForm, raise, raise_limit};
 
 use crate::frame::own_path;
 use crate::prelude::*;
-use pullyard_domain::id::{EventId, TicketKey};
+use pullyard_domain::text::id::{EventId, TicketKey};
 use pullyard_domain::ticket::rank::Place;
 use pullyard_entry::resolve_ticket_key;
 use pullyard_protocol::ticket::MoveTicket;

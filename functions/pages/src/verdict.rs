@@ -4,9 +4,9 @@
 use crate::hints::{Page, name_buttons};
 use crate::prelude::*;
 use pullyard_control::Answer;
-use pullyard_domain::decision::{Reason, Verdict};
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::id::{DeliveryId, JobId};
+use pullyard_domain::review::delivery::Delivery;
+use pullyard_domain::text::decision::{Reason, Verdict};
+use pullyard_domain::text::id::{DeliveryId, JobId};
 
 pub(crate) struct DecisionLine {
     pub(crate) tone: &'static str,

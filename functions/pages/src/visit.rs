@@ -10,12 +10,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::{Context, Error, Requester};
-use pullyard_domain::access::Object;
-use pullyard_domain::hook::Webhook;
-use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::Job;
-use pullyard_domain::naming::ProjectChange;
 use pullyard_domain::project::Project;
+use pullyard_domain::project::access::Object;
+use pullyard_domain::project::hook::Webhook;
+use pullyard_domain::project::naming::ProjectChange;
+use pullyard_domain::text::id::{JobId, ProjectId};
 use pullyard_entry::Visitor;
 
 /// `Accept` header of the script's requests for changes only.

@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use pullyard_control::Context;
-use pullyard_domain::decision::Reason;
+use pullyard_domain::text::decision::Reason;
 use pullyard_entry::strict::{self, ReadError};
 use pullyard_entry::{Caller, Problem, http, scope, ticket_event};
 

@@ -7,7 +7,7 @@ use crate::walk::forge::TOKEN;
 use crate::walk::http::{delete, post};
 use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
-use pullyard_domain::removal::MIN_SECRET_AGE;
+use pullyard_domain::review::removal::MIN_SECRET_AGE;
 
 fn set_secret() -> Step {
     let secret = json!({ "value": TOKEN, "kind": "forge" });

@@ -2,7 +2,7 @@
 
 use super::{Finding, failed_check};
 use crate::{Aws, Error, Stack};
-use pullyard_domain::self_check::{FUNCTIONS, RefusedCall, RoleReport};
+use pullyard_domain::text::self_check::{FUNCTIONS, RefusedCall, RoleReport};
 use serde::Deserialize;
 
 /// Calls that one finding names.
@@ -99,7 +99,7 @@ fn list(calls: &[RefusedCall]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullyard_domain::diagnosis::Verdict;
+    use pullyard_domain::job::diagnosis::Verdict;
 
     #[test]
     fn each_denied_call_is_named_with_its_function() {

@@ -4,7 +4,7 @@ use super::Finding;
 use crate::first_token::open_store;
 use crate::{Aws, Error, Stack};
 use pullyard_domain::text::Span;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use std::time::{Duration, SystemTime};
 
 /// The sweeper starts every minute and runs for less.

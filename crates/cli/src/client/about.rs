@@ -2,8 +2,8 @@
 
 use super::{budgets, hold, tokens};
 use crate::client::prelude::*;
+use pullyard_domain::agent::runner::order::Release;
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::runner::order::Release;
 use pullyard_protocol::runner_admin::{Runner, RunnerStatus};
 use pullyard_protocol::version::{self, PROTOCOL};
 use pullyard_version::{COMMIT, LONG, RELEASES, VERSION, short_commit};

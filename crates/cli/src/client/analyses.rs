@@ -4,8 +4,8 @@ use crate::client::choices::choices;
 use crate::client::jobs::print_decision;
 use crate::client::prelude::*;
 use crate::client::watch;
-use pullyard_domain::analysis::{AnalysisCounts, ItemKind, NOT_SUMMARISED, Staleness, WaitingOn};
-use pullyard_domain::id::{ProjectId, RepositoryName};
+use pullyard_domain::review::analysis::{AnalysisCounts, ItemKind, NOT_SUMMARISED, Staleness, WaitingOn};
+use pullyard_domain::text::id::{ProjectId, RepositoryName};
 use pullyard_protocol::analysis::{AnalysisItems, AnalysisList, AnalysisQuery, ListedItem, RequestAnalysis};
 use std::collections::BTreeSet;
 

@@ -2,7 +2,7 @@
 
 use super::format::format_count;
 use crate::client::prelude::*;
-use pullyard_domain::budget::{Budget, format_usd, format_usd_exact, parse_usd_micros};
+use pullyard_domain::project::budget::{Budget, format_usd, format_usd_exact, parse_usd_micros};
 use pullyard_protocol::project::BudgetUse;
 
 /// Show and set a project's daily limits.

@@ -1,7 +1,7 @@
 //! Stores the user's contexts (server, token, default project) in one file that only its owner can read.
 
 use super::fault::CliError;
-use pullyard_domain::nearest::find_nearest;
+use pullyard_domain::text::nearest::find_nearest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;

@@ -3,9 +3,9 @@
 use super::jobs::answer::send_text;
 use super::prompt::is_interactive;
 use crate::client::prelude::*;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::JobId;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_protocol::job::{Job, Question};
 use std::io::BufRead;
 use std::time::Duration;

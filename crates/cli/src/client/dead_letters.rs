@@ -6,8 +6,8 @@ use super::choices::choices;
 use crate::client::prelude::*;
 use actions::Action;
 use clap::builder::TypedValueParser;
-use pullyard_domain::dead_letter::{Advice, Queue};
-use pullyard_domain::id::MessageId;
+use pullyard_domain::run::dead_letter::{Advice, Queue};
+use pullyard_domain::text::id::MessageId;
 use pullyard_protocol::dead_letter::DeadLetter;
 
 const ID_CHARS: usize = 36;

@@ -3,7 +3,7 @@
 mod list;
 
 use crate::client::prelude::*;
-use pullyard_domain::id::DeliveryId;
+use pullyard_domain::text::id::DeliveryId;
 use pullyard_protocol::delivery::Delivery;
 
 /// List incoming events and Pullyard's decision on each.

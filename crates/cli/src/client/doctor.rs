@@ -9,7 +9,7 @@ use super::{Global, integrations};
 use crate::client::prelude::*;
 use crate::disk::free_bytes;
 use pullyard_admin::doctor::{Finding, Verdict};
-use pullyard_domain::diagnosis::{check_disk, check_isolation};
+use pullyard_domain::job::diagnosis::{check_disk, check_isolation};
 use pullyard_domain::text::{Span, format_count, to_sentence};
 use pullyard_protocol::project::Project;
 use pullyard_protocol::token::Token;

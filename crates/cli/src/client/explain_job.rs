@@ -1,7 +1,7 @@
 //! Explains a job in one sentence.
 
 use crate::client::prelude::*;
-use pullyard_domain::id::JobId;
+use pullyard_domain::text::id::JobId;
 
 pub(super) async fn explain_job(session: &Session, prefix: &str, id: &JobId) -> Result<(), CliError> {
     let explanation = session.api.explain_job(id).await?;

@@ -2,12 +2,12 @@
 
 use super::screen::{Colour, Screen};
 use super::table::Cell;
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::JobStatus;
+use pullyard_domain::text::decision::Verdict;
+use pullyard_domain::text::id::{JobId, ProjectId};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::text::{capitalize, format_age, format_bytes};
 pub(super) use pullyard_domain::text::{format_count, format_duration, parse_seconds};
-use pullyard_domain::time::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};

@@ -2,7 +2,7 @@
 
 use super::completions::add_completers;
 use crate::client::prelude::*;
-use pullyard_domain::nearest::find_nearest;
+use pullyard_domain::text::nearest::find_nearest;
 
 /// Print the help of a command or topic: exit-codes, json, environment.
 #[derive(clap::Args)]

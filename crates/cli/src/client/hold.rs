@@ -1,7 +1,7 @@
 //! `pullyard hold` and `release`: stops and resumes new jobs in projects.
 
 use crate::client::prelude::*;
-use pullyard_domain::id::ProjectId;
+use pullyard_domain::text::id::ProjectId;
 use pullyard_protocol::project::{HoldProject, Project};
 
 /// Hold a project: no new jobs start; requests queue until release.

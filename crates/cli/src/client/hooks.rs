@@ -4,7 +4,7 @@ mod install;
 
 use super::pages;
 use crate::client::prelude::*;
-use pullyard_domain::id::HookName;
+use pullyard_domain::text::id::HookName;
 use pullyard_protocol::hook::{Hook, HookCheck};
 
 const NO_HOOKS: &str = "No hook. Create one with `pullyard hooks install`; its help has examples.";

@@ -3,9 +3,9 @@
 use super::choices::choices;
 use super::pages;
 use crate::client::prelude::*;
-use pullyard_domain::forge::{Auth, ForgeKind};
-use pullyard_domain::id::{IntegrationId, ProjectId};
-use pullyard_domain::secret::LOCAL_FORGE_SECRET;
+use pullyard_domain::project::forge::{Auth, ForgeKind};
+use pullyard_domain::project::secret::LOCAL_FORGE_SECRET;
+use pullyard_domain::text::id::{IntegrationId, ProjectId};
 use pullyard_protocol::client::Error;
 use pullyard_protocol::integration::{ConnectGitHubApp, CreateIntegration, Integration, SetIntegrationProjects};
 

@@ -25,7 +25,7 @@ pub(super) use provenance::provenance;
 use super::{open, watch};
 use crate::client::prelude::*;
 use job_arg::JobArg;
-use pullyard_domain::id::JobId;
+use pullyard_domain::text::id::JobId;
 use pullyard_protocol::job::Job;
 
 /// List, create, follow, pause, answer, cancel and retry jobs, and get their artifacts.

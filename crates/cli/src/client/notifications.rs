@@ -3,8 +3,8 @@
 use super::choices::choices;
 use super::pages::hint_more;
 use crate::client::prelude::*;
-use pullyard_domain::id::{EndpointId, NoticeId};
-use pullyard_domain::notice::{EndpointKind, NoticeEvent};
+use pullyard_domain::run::notice::{EndpointKind, NoticeEvent};
+use pullyard_domain::text::id::{EndpointId, NoticeId};
 use pullyard_protocol::notification::{EndpointList, EndpointStatus, NoticePage, PutEndpoint};
 use std::time::Instant;
 

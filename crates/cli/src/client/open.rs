@@ -2,7 +2,7 @@
 
 use super::config::write_sibling;
 use crate::client::prelude::*;
-use pullyard_domain::id::{JobId, ProjectId, TicketKey};
+use pullyard_domain::text::id::{JobId, ProjectId, TicketKey};
 use pullyard_domain::text::percent_encode;
 use serde_json::json;
 use std::io::IsTerminal;

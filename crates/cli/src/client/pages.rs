@@ -2,7 +2,7 @@
 
 use super::fault::CliError;
 use super::screen::Screen;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use std::fmt::Display;
 
 const PAGE_SIZE: usize = 50;

@@ -9,8 +9,8 @@ use crate::client::choices::agent_choices;
 use crate::client::prelude::*;
 use columns::Columns;
 use pullyard_domain::agent::ChoiceLevel;
-use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
+use pullyard_domain::text::id::{ProjectId, RepositoryName};
 use pullyard_protocol::client::Error;
 use pullyard_protocol::project::{CreateProject, DeletedProject, Project, RenameProject};
 

@@ -11,7 +11,7 @@ use super::pages::hint_more;
 use super::raise::{self, RaiseArgs};
 use super::refresh::show_list;
 use crate::client::prelude::*;
-use pullyard_domain::id::{IntegrationId, TicketKey};
+use pullyard_domain::text::id::{IntegrationId, TicketKey};
 use pullyard_protocol::pull_request::{
     AgentReviews, LinkPullRequest, PULL_REQUEST_NAME_HELP, PullRequestName, PullRequestPage, PullRequestQuery,
     RaisePullRequest,

@@ -1,8 +1,8 @@
 //! `pullyard tickets raise` and `pulls raise`: raise the limits of a ticket or pull request.
 
 use super::prelude::*;
-use pullyard_domain::budget::{format_usd, parse_usd_micros};
-use pullyard_domain::spending::DEFAULT_RAISE_TIME;
+use pullyard_domain::project::budget::{format_usd, parse_usd_micros};
+use pullyard_domain::project::spending::DEFAULT_RAISE_TIME;
 use pullyard_protocol::ticket::{LimitUse, RaiseLimit};
 
 #[derive(clap::Args)]

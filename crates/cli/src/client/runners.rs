@@ -5,7 +5,7 @@ mod update;
 use super::pages;
 use super::refresh::show_list;
 use crate::client::prelude::*;
-use pullyard_domain::runner::validate_name;
+use pullyard_domain::agent::runner::validate_name;
 use pullyard_protocol::client::Error;
 use pullyard_protocol::runner_admin::{Runner, RunnerList, RunnerOrder, RunnerStatus, restart_effect};
 use update::UpdateOptions;

@@ -14,7 +14,7 @@ pub(super) use show::explain;
 
 use super::{Global, saved_url};
 use crate::client::prelude::*;
-use pullyard_domain::id::{JobId, RunId};
+use pullyard_domain::text::id::{JobId, RunId};
 use pullyard_protocol::run::{ResumeRun, Run, RunStep};
 use serde_json::Number;
 use std::path::PathBuf;
@@ -247,7 +247,7 @@ mod tests {
         let report = check::report(String::new(), plan_file::PlanFile::parse(CONTRIBUTOR_PLAN.as_bytes()));
         assert_eq!((report.steps, report.count), (Some(4), 0));
         let plan = plan_file::PlanFile::parse(CONTRIBUTOR_PLAN.as_bytes()).unwrap();
-        let json: serde_json::Value = serde_json::from_str(pullyard_domain::plan::CONTRIBUTOR_PLAN).unwrap();
+        let json: serde_json::Value = serde_json::from_str(pullyard_domain::project::plan::CONTRIBUTOR_PLAN).unwrap();
         assert_eq!(json.as_object(), Some(&plan.json), "the page Templates adds the same plan");
     }
 }

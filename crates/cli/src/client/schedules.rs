@@ -2,8 +2,8 @@
 
 use super::run::{collect_params, parse_param};
 use crate::client::prelude::*;
-use pullyard_domain::id::{ScheduleName, TemplateName};
-use pullyard_domain::schedule::{ScheduleId, ScheduleSpec};
+use pullyard_domain::project::schedule::{ScheduleId, ScheduleSpec};
+use pullyard_domain::text::id::{ScheduleName, TemplateName};
 use pullyard_protocol::schedule::{Schedule, Schedules as ScheduleList};
 
 const NO_SCHEDULE: &str = "No schedule. Create one with `pullyard schedules put`; its help has examples.";

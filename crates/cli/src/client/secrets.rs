@@ -3,8 +3,8 @@
 use super::pages::hint_more;
 use super::prompt;
 use crate::client::prelude::*;
-use pullyard_domain::id::{ProjectId, SecretName};
-use pullyard_domain::secret::{SecretKind, token_fault};
+use pullyard_domain::project::secret::{SecretKind, token_fault};
+use pullyard_domain::text::id::{ProjectId, SecretName};
 use pullyard_protocol::secret::{
     DeleteSecretQuery, ListedSecret, RotateSecret, SecretProjects, SetSecret, SetSecretProjects, TestSecret,
 };
@@ -253,7 +253,7 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> 
 #[cfg(test)]
 mod tests {
     use super::{parse_overlap, token_warning};
-    use pullyard_domain::id::SecretName;
+    use pullyard_domain::text::id::SecretName;
 
     #[test]
     fn unlikely_token_causes_a_warning_and_other_secrets_do_not() {

@@ -5,8 +5,8 @@ mod describe;
 
 use crate::client::prelude::*;
 use change::apply_change;
-use pullyard_domain::egress::warn_if_open;
-use pullyard_domain::nearest::find_nearest;
+use pullyard_domain::agent::egress::warn_if_open;
+use pullyard_domain::text::nearest::find_nearest;
 use pullyard_protocol::project::RawProject;
 use pullyard_protocol::setting::{Kind, SETTINGS, Setting};
 use serde_json::Value;

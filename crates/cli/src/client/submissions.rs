@@ -2,8 +2,8 @@
 
 use super::run::{collect_params, parse_param, print_faults_in};
 use crate::client::prelude::*;
-use pullyard_domain::id::{EventId, TemplateName};
-use pullyard_domain::template::Submission;
+use pullyard_domain::project::template::Submission;
+use pullyard_domain::text::id::{EventId, TemplateName};
 
 /// Start a template for a program that may repeat itself.
 #[derive(clap::Args)]

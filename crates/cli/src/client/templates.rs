@@ -3,10 +3,10 @@
 use super::hooks;
 use super::run::{Start, load_file, print_faults_in};
 use crate::client::prelude::*;
-use pullyard_domain::id::TemplateName;
-use pullyard_domain::plan::Parameter;
-use pullyard_domain::template::{StartedBy, TemplateId};
+use pullyard_domain::project::plan::Parameter;
+use pullyard_domain::project::template::{StartedBy, TemplateId};
 use pullyard_domain::text::format_count;
+use pullyard_domain::text::id::TemplateName;
 use pullyard_protocol::template::{PutTemplate, Template, Templates as TemplateList};
 use serde_json::json;
 use std::path::PathBuf;

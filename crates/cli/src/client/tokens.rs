@@ -3,7 +3,7 @@
 use super::choices::choices;
 use super::pages::load_all;
 use crate::client::prelude::*;
-use pullyard_domain::id::{ProjectId, TokenId};
+use pullyard_domain::text::id::{ProjectId, TokenId};
 use pullyard_protocol::token::{CreateToken, Scope, Token, TokenKind, TokenState};
 use std::collections::BTreeSet;
 

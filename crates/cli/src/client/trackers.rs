@@ -2,9 +2,9 @@
 
 use super::prompt::prompt_hidden;
 use crate::client::prelude::*;
-use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::ToolChoice;
-use pullyard_domain::tracker::{TrackerKind, UnsyncedTicket};
+use pullyard_domain::project::tracker::{TrackerKind, UnsyncedTicket};
+use pullyard_domain::text::id::IntegrationId;
 use pullyard_protocol::tracker::{CreateTracker, Tracker};
 use pullyard_tracker::check_receiver;
 use serde_json::json;

@@ -4,9 +4,9 @@ use super::agent::REPOSITORY;
 use super::scenario::DemoRun;
 use super::verify::ExpectedResult;
 use anyhow::{Context as _, bail, ensure};
-use pullyard_domain::id::RepositoryName;
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::output::JobOutput;
+use pullyard_domain::review::output::JobOutput;
+use pullyard_domain::text::id::RepositoryName;
 use pullyard_protocol::pull_request::ReviewPullRequest;
 
 impl DemoRun<'_> {

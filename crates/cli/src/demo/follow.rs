@@ -2,9 +2,9 @@
 
 use super::scenario::{DemoRun, POLL_INTERVAL};
 use anyhow::ensure;
-use pullyard_domain::id::{JobId, TicketKey};
 use pullyard_domain::job::JobKind;
-use pullyard_domain::usage::Usage;
+use pullyard_domain::project::usage::Usage;
+use pullyard_domain::text::id::{JobId, TicketKey};
 use pullyard_protocol::event::{Event, EventKind, EventRecord};
 use pullyard_protocol::job::Job;
 use pullyard_protocol::ticket::Ticket;

@@ -3,8 +3,8 @@
 use super::agent::REPOSITORY;
 use super::screen::DemoScreen;
 use anyhow::{Context as _, ensure};
-use pullyard_domain::id::{JobId, TicketKey};
 use pullyard_domain::job::JobResult;
+use pullyard_domain::text::id::{JobId, TicketKey};
 use pullyard_local::LocalSystem;
 use std::path::Path;
 use tokio::process::Command;

@@ -1,6 +1,6 @@
 use super::*;
-use pullyard_domain::dead_letter::{Advice, Subject};
-use pullyard_domain::id::JobId;
+use pullyard_domain::run::dead_letter::{Advice, Subject};
+use pullyard_domain::text::id::JobId;
 use serde_json::json;
 
 const UNREADABLE: &str = "This version of Pullyard can't read it.";

@@ -4,7 +4,7 @@
 use super::{Wakeups, send};
 use crate::Error;
 use aws_sdk_sqs::types::QueueAttributeName;
-use pullyard_domain::id::{JobId, MailboxId};
+use pullyard_domain::text::id::{JobId, MailboxId};
 
 /// The sweeper repeats a hint that is older. Units: seconds.
 const RETENTION_SECS: &str = "60";

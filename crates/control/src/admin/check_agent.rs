@@ -3,7 +3,7 @@
 use crate::runner::list_runners;
 use crate::{Context, Error};
 use pullyard_domain::agent::Agent;
-use pullyard_domain::agent_check::{self, AgentCheck, LocalAgent};
+use pullyard_domain::job::agent_check::{self, AgentCheck, LocalAgent};
 use pullyard_domain::project::{Project, Repository};
 
 pub async fn check_agent(

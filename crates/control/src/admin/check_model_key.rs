@@ -6,9 +6,9 @@ use crate::forge::endpoint;
 use crate::{Context, Error};
 use pullyard_domain::agent::key_check::ModelKeyTest;
 use pullyard_domain::agent::{ModelKey, Provider};
-use pullyard_domain::id::{ProjectId, SecretName};
 use pullyard_domain::project::Project;
-use pullyard_domain::secret::SecretKind;
+use pullyard_domain::project::secret::SecretKind;
+use pullyard_domain::text::id::{ProjectId, SecretName};
 use pullyard_forge::{Error as Refusal, Token};
 
 /// Base URLs that replace the providers' own for the agents of this machine.

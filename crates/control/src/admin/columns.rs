@@ -2,8 +2,8 @@
 
 use crate::corrupt::skip_corrupt_items;
 use crate::{Context, Error};
-use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::project::{Project, Settings};
+use pullyard_domain::text::id::{ProjectId, TicketKey};
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::Write;
 use std::time::Duration;

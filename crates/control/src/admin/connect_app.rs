@@ -4,9 +4,9 @@ use crate::admin::projects::{check_former_name, check_new_integration, parse_api
 use crate::admin::secrets::{check_secret_kind, set_secret};
 use crate::forge::endpoint;
 use crate::{Context, Error};
-use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
-use pullyard_domain::id::{IntegrationId, SecretName};
-use pullyard_domain::secret::SecretKind;
+use pullyard_domain::project::forge::{Account, Auth, ForgeKind, Integration};
+use pullyard_domain::project::secret::SecretKind;
+use pullyard_domain::text::id::{IntegrationId, SecretName};
 use pullyard_forge::{GitHubApp, convert_manifest};
 use pullyard_store::Write;
 

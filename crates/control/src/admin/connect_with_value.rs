@@ -4,9 +4,9 @@ use crate::admin::connect_app::{ExistingApp, connect_github_app};
 use crate::admin::projects::{check_new_integration, connect_forge, parse_api_url};
 use crate::admin::secrets::{generate_secret_value, set_secret};
 use crate::{Context, Error};
-use pullyard_domain::forge::{Auth, ForgeKind, Integration};
-use pullyard_domain::id::{IntegrationId, InvalidId, SecretName};
-use pullyard_domain::secret::{SecretKind, token_fault};
+use pullyard_domain::project::forge::{Auth, ForgeKind, Integration};
+use pullyard_domain::project::secret::{SecretKind, token_fault};
+use pullyard_domain::text::id::{IntegrationId, InvalidId, SecretName};
 
 /// Stores the token, then connects its forge.
 /// Writes: the secret `integration-ID-token`; INTEGRATION, if absent.

@@ -5,9 +5,9 @@ use crate::jobs::record_task_stop::record_task_stop;
 use crate::{Context, Error};
 use futures::future::join_all;
 use pullyard_cloud::{DeadMessage, ReceivedBatch, Selection, Undelivered, parse_dead_letter};
-use pullyard_domain::dead_letter::{DeadLetterMessage, Queue};
-use pullyard_domain::id::MessageId;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::run::dead_letter::{DeadLetterMessage, Queue};
+use pullyard_domain::text::id::MessageId;
+use pullyard_domain::text::time::Timestamp;
 use std::collections::BTreeSet;
 
 const PAGE_SIZE: usize = 50;

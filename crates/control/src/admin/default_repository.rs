@@ -2,8 +2,8 @@
 
 use crate::admin::projects::set_settings;
 use crate::{Context, Error};
-use pullyard_domain::id::ProjectId;
-use pullyard_domain::naming::ProjectChange;
+use pullyard_domain::project::naming::ProjectChange;
+use pullyard_domain::text::id::ProjectId;
 
 /// Makes the project's only repository its default, if the project has none.
 /// Idempotent. A concurrent change of the settings wins.

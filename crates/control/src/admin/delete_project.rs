@@ -8,8 +8,8 @@ use crate::runs::order::{RunOrder, order_run};
 use crate::tickets::delete_ticket::delete_ticket_and_comments;
 use crate::trackers::choose::remove_hook;
 use crate::{Context, Error};
-use pullyard_domain::id::ProjectId;
-use pullyard_domain::removal::{deny_project_for_hook, deny_project_for_job, deny_project_for_repositories};
+use pullyard_domain::review::removal::{deny_project_for_hook, deny_project_for_job, deny_project_for_repositories};
+use pullyard_domain::text::id::ProjectId;
 use pullyard_store::{WorkKey, Write};
 
 const MAX_JOBS: usize = 2_000;

@@ -4,9 +4,9 @@ use crate::admin::update_project::update_project;
 use crate::facts::load_usage_today;
 use crate::hints::HintOutcome;
 use crate::{Context, Error};
-use pullyard_domain::budget::DailyUsage;
-use pullyard_domain::id::ProjectId;
+use pullyard_domain::project::budget::DailyUsage;
 use pullyard_domain::project::{Project, Settings};
+use pullyard_domain::text::id::ProjectId;
 use pullyard_store::WorkKey;
 use std::time::Duration;
 

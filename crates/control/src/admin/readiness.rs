@@ -1,7 +1,7 @@
 //! Reports from the sweeper's item whether the deployment works, and its current load.
 
 use crate::{Context, Error};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::Gauges;
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! Records unreadable ticket events in the ledger.
 
 use crate::{Context, Error};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, Source};
-use pullyard_domain::id::{DeliveryId, EventId, ProjectId};
+use pullyard_domain::review::delivery::{Delivery, Source};
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{DeliveryId, EventId, ProjectId};
 use sha2::{Digest, Sha256};
 
 /// Idempotent: by caller and content; the same body again has the same entry.

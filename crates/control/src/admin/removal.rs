@@ -2,11 +2,11 @@
 
 use crate::jobs::search_jobs::read_newest_jobs;
 use crate::{Context, Error};
-use pullyard_domain::denial::Denial;
-use pullyard_domain::hook::Webhook;
-use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::Job;
-use pullyard_domain::listing::JobFilter;
+use pullyard_domain::project::hook::Webhook;
+use pullyard_domain::review::listing::JobFilter;
+use pullyard_domain::text::denial::Denial;
+use pullyard_domain::text::id::ProjectId;
 
 pub(crate) const PAGE_SIZE: i32 = 100;
 

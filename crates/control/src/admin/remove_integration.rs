@@ -3,9 +3,11 @@
 
 use crate::admin::removal::{check_hooks, check_jobs};
 use crate::{Context, Error};
-use pullyard_domain::forge::Integration;
-use pullyard_domain::id::IntegrationId;
-use pullyard_domain::removal::{deny_disconnect_for_hook, deny_disconnect_for_job, deny_disconnect_for_repository};
+use pullyard_domain::project::forge::Integration;
+use pullyard_domain::review::removal::{
+    deny_disconnect_for_hook, deny_disconnect_for_job, deny_disconnect_for_repository,
+};
+use pullyard_domain::text::id::IntegrationId;
 use pullyard_store::Write;
 
 /// Newest jobs checked per project. Older jobs were checked when their repository was removed.

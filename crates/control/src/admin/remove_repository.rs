@@ -3,12 +3,12 @@
 
 use crate::admin::removal::{PAGE_SIZE, check_hooks, check_jobs};
 use crate::{Context, Error};
-use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::{Project, Repository};
-use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::removal::{
+use pullyard_domain::review::pull_request::PullRequestId;
+use pullyard_domain::review::removal::{
     clear_default_repository, deny_for_active_job, deny_for_hook, deny_for_open_pull_request,
 };
+use pullyard_domain::text::id::{ProjectId, RepositoryName};
 use pullyard_store::{RepositoryRemoval, Write};
 use std::collections::BTreeSet;
 

@@ -3,9 +3,9 @@
 use crate::admin::secrets::{UserSecret, full_secret_name, put_value};
 use crate::{Context, Error};
 use pullyard_cloud::{Version, Versions};
-use pullyard_domain::id::SecretName;
-use pullyard_domain::secret::SecretKind;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::project::secret::SecretKind;
+use pullyard_domain::text::id::SecretName;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::{Rotation, Write};
 use std::time::Duration;
 

@@ -4,10 +4,10 @@
 use crate::corrupt::skip_corrupt_items;
 use crate::{Context, Error};
 use data_encoding::BASE64URL_NOPAD;
-use pullyard_domain::id::SecretName;
-use pullyard_domain::removal::{deny_secret_removal, deny_young_secret};
-use pullyard_domain::secret::{LOCAL_FORGE_SECRET, LOCAL_PERSON_SECRET, SecretKind, SecretUser};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::project::secret::{LOCAL_FORGE_SECRET, LOCAL_PERSON_SECRET, SecretKind, SecretUser};
+use pullyard_domain::review::removal::{deny_secret_removal, deny_young_secret};
+use pullyard_domain::text::id::SecretName;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::{Error as StoreError, SecretRecord, Write};
 use std::collections::BTreeMap;
 

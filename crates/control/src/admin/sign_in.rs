@@ -3,7 +3,7 @@
 
 use crate::signed_tokens::{Session, SignInCode};
 use crate::{Context, Error};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::{Token, TokenKind, Write};
 use std::time::Duration;
 

@@ -2,8 +2,8 @@
 
 use crate::forge::{app_client, forge_client_with_secret, get_account};
 use crate::{Context, Error};
-use pullyard_domain::forge::{Account, Auth, Integration};
-use pullyard_domain::id::IntegrationId;
+use pullyard_domain::project::forge::{Account, Auth, Integration};
+use pullyard_domain::text::id::IntegrationId;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IntegrationTestResult {

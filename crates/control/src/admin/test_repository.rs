@@ -3,10 +3,10 @@
 use crate::allowed_names::check_integration_use;
 use crate::forge::{app_client, forge_client};
 use crate::{Context, Error};
-use pullyard_domain::forge::Integration;
-use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::Repository;
+use pullyard_domain::project::forge::Integration;
 use pullyard_domain::text::format_error_chain;
+use pullyard_domain::text::id::{ProjectId, RepositoryName};
 use pullyard_forge::Error as Refusal;
 use pullyard_forge::features::WorkflowPolicy;
 pub use pullyard_forge::features::{Feature, FeatureNeed, FeatureRow, FeatureStatus};

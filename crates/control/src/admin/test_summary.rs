@@ -2,7 +2,7 @@
 
 use crate::admin::test_integration::IntegrationTestResult;
 use crate::admin::test_repository::RepositoryTestResult;
-use pullyard_domain::id::{IntegrationId, RepositoryName};
+use pullyard_domain::text::id::{IntegrationId, RepositoryName};
 use pullyard_forge::features::{FeatureNeed, FeatureStatus};
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use crate::requester::{Requester, find_first_result, new_request};
 use crate::{Context, Error};
 use data_encoding::HEXLOWER;
-use pullyard_domain::id::{EventId, TokenId};
-use pullyard_domain::time::Timestamp;
-use pullyard_domain::token::{NewToken, VISIBLE_CHARS};
+use pullyard_domain::project::token::{NewToken, VISIBLE_CHARS};
+use pullyard_domain::text::id::{EventId, TokenId};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::{Request, Token, Write, hash_token};
 
 pub struct CreatedToken {

@@ -2,9 +2,9 @@
 
 use crate::allowed_names::check_new_secrets;
 use crate::{Context, Error};
-use pullyard_domain::id::ProjectId;
-use pullyard_domain::naming::ProjectChange;
 use pullyard_domain::project::Project;
+use pullyard_domain::project::naming::ProjectChange;
+use pullyard_domain::text::id::ProjectId;
 use pullyard_store::Write;
 
 /// Writes: PROJECT if `rev` is unchanged and `change` changes it.

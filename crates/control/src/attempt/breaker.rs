@@ -3,10 +3,10 @@
 
 use crate::counters::Counter;
 use crate::{Context, Error};
-use pullyard_domain::breaker::{AccountFault, AttemptRef, Breaker, BreakerId};
-use pullyard_domain::id::RunnerId;
+use pullyard_domain::agent::breaker::{AccountFault, AttemptRef, Breaker, BreakerId};
 use pullyard_domain::job::Job;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::RunnerId;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::Write;
 
 pub(crate) async fn load_capability(ctx: &Context, job: &Job) -> Result<String, Error> {

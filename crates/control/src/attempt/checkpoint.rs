@@ -3,9 +3,9 @@
 use crate::jobs::artifacts::find_uploaded_checkpoint;
 use crate::jobs::load_leased_job::load_trusted_job;
 use crate::{Context, Error};
-use pullyard_domain::artifact::{Artifact, MissingReason};
-use pullyard_domain::id::JobId;
+use pullyard_domain::job::artifact::{Artifact, MissingReason};
 use pullyard_domain::job::{Fence, can_resume_work};
+use pullyard_domain::text::id::JobId;
 
 /// Limit of retried jobs searched. A job whose agent never ran does not count, because it did not use the checkpoint.
 const MAX_RETRIES: usize = 3;

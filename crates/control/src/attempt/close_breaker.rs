@@ -1,7 +1,7 @@
 //! Lists the open breakers, and closes one early.
 
 use crate::{Context, Error};
-use pullyard_domain::breaker::{Breaker, BreakerId};
+use pullyard_domain::agent::breaker::{Breaker, BreakerId};
 use pullyard_store::Write;
 
 pub async fn list_open_breakers(ctx: &Context) -> Result<Vec<Breaker>, Error> {

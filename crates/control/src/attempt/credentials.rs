@@ -5,10 +5,10 @@ use crate::forge::{endpoint, mint_installation_token};
 use crate::jobs::load_leased_job::load_trusted_job;
 use crate::{Context, Error, SecretFault};
 use pullyard_domain::agent::ModelKey;
-use pullyard_domain::forge::{Auth, Integration};
-use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::{Fence, Job, Publishes};
+use pullyard_domain::project::forge::{Auth, Integration};
 use pullyard_domain::project::{Project, Repository};
+use pullyard_domain::text::id::ProjectId;
 use pullyard_forge::features::WorkflowPolicy;
 use pullyard_forge::{
     InstallationToken, RepositorySelector, analysing_permissions, attempt_permissions, reading_permissions,

@@ -5,16 +5,16 @@ use crate::jobs::finish_job::{WriteParts, load_linked_pull_request, write_end};
 use crate::jobs::load_leased_job::load_job_of;
 use crate::jobs::suspension::write_suspension;
 use crate::{Context, Error};
-use pullyard_domain::breaker::AccountFault;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::FinishId;
+use pullyard_domain::agent::breaker::AccountFault;
 use pullyard_domain::job::{
     AgentReport, AttemptEnd, End, Fence, Job, JobKind, JobStatus, ModelFaultReport, Publishes, TransitionRefusal,
 };
-use pullyard_domain::outcome::pull_request_link;
-use pullyard_domain::output::JobOutput;
-use pullyard_domain::pull_request::pull_request_label;
-use pullyard_domain::spending::SpentOn;
+use pullyard_domain::project::spending::SpentOn;
+use pullyard_domain::review::outcome::pull_request_link;
+use pullyard_domain::review::output::JobOutput;
+use pullyard_domain::review::pull_request::pull_request_label;
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::id::FinishId;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::Write;
 

@@ -5,11 +5,11 @@ use crate::jobs::cancel_job::cancel_job;
 use crate::runner::check_runner_trust;
 use crate::signed_tokens::Bootstrap;
 use crate::{Context, Error};
-use pullyard_domain::analysis::AnalysisReport;
-use pullyard_domain::forge::Integration;
-use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::job::{Claim, Fence, Input, Job, TransitionRefusal};
-use pullyard_domain::prompt;
+use pullyard_domain::kinds::prompt;
+use pullyard_domain::project::forge::Integration;
+use pullyard_domain::review::analysis::AnalysisReport;
+use pullyard_domain::text::id::{ClaimId, InstanceId, JobId};
 use pullyard_store::Write;
 
 const MAX_RETRIES: usize = 50;

@@ -3,8 +3,8 @@
 use super::drift::{Drift, drift};
 use crate::forge::app_client;
 use crate::{Context, Error};
-use pullyard_domain::forge::{ForgeKind, Integration};
-use pullyard_domain::hook::{Webhook, WebhookScope};
+use pullyard_domain::project::forge::{ForgeKind, Integration};
+use pullyard_domain::project::hook::{Webhook, WebhookScope};
 use pullyard_forge::{App, GitHubApp, minimum_app_permissions, missing_permissions};
 
 pub(super) async fn load_app_of_hook(

@@ -4,8 +4,8 @@ use super::compare::{HookView, load_hook_view, signature_drift};
 use super::drift::Drift;
 use crate::corrupt::{skip_corrupt, skip_corrupt_items};
 use crate::{Context, Error};
-use pullyard_domain::hook::Webhook;
-use pullyard_domain::id::HookName;
+use pullyard_domain::project::hook::Webhook;
+use pullyard_domain::text::id::HookName;
 use pullyard_store::VisibleRows;
 
 /// A page of the webhooks that the caller may see, without those that this version cannot parse. Reads on behind the

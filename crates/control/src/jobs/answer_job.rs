@@ -5,9 +5,9 @@ use crate::jobs::places::await_place;
 use crate::jobs::suspension::write_suspension;
 use crate::requester::Requester;
 use crate::{Context, Error};
-use pullyard_domain::denial::Denial;
-use pullyard_domain::id::{EventId, JobId};
 use pullyard_domain::job::{AttemptEnd, Job};
+use pullyard_domain::text::denial::Denial;
+use pullyard_domain::text::id::{EventId, JobId};
 use pullyard_store::Write;
 
 /// Stores an input of a job, for the API and the page of a job. A job in AwaitingInput or Paused becomes Ready; in any

@@ -3,9 +3,11 @@
 use crate::jobs::load_leased_job::{load_leased_job, load_trusted_job};
 use crate::{Context, Error};
 use pullyard_cloud::Upload;
-use pullyard_domain::artifact::{Artifact, ArtifactRefusal, ArtifactReservation, Artifacts, NewArtifact, object_key};
-use pullyard_domain::id::{ArtifactId, JobId};
 use pullyard_domain::job::Fence;
+use pullyard_domain::job::artifact::{
+    Artifact, ArtifactRefusal, ArtifactReservation, Artifacts, NewArtifact, object_key,
+};
+use pullyard_domain::text::id::{ArtifactId, JobId};
 use pullyard_store::Write;
 
 #[derive(Clone, Debug)]

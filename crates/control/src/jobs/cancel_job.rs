@@ -2,9 +2,9 @@
 
 use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::{Context, Error};
-use pullyard_domain::denial::Denial;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Cancel, Job, TransitionRefusal};
+use pullyard_domain::text::denial::Denial;
+use pullyard_domain::text::id::JobId;
 use pullyard_store::Write;
 
 /// Cancels a job. Without an attempt it ends at once; otherwise its runner stops it, or the sweeper after a time limit.

@@ -9,10 +9,10 @@ use crate::runner::wake_runners;
 use crate::signed_tokens::Bootstrap;
 use crate::{Context, Error};
 use pullyard_cloud::{StartOutcome, TaskStart, trace};
-use pullyard_domain::breaker::{breaker_ids, longest_delay};
-use pullyard_domain::id::JobId;
+use pullyard_domain::agent::breaker::{breaker_ids, longest_delay};
 use pullyard_domain::job::{DispatchFault, Job, JobStatus, Placement, START_TIMEOUT, TransitionRefusal};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::JobId;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::{WorkKey, Write};
 
 /// Stores the start, then calls RunTask with the start's number in the client token, so that a repeat is the same task.

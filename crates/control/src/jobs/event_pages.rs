@@ -1,9 +1,9 @@
 //! Loads a part of a job's log: the events before or after a given event.
 
 use crate::{Context, Error};
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::Job;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::JobId;
+use pullyard_domain::text::time::Timestamp;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 /// Batches of the first query; each further query reads twice as many. A batch has thousands of events if no user

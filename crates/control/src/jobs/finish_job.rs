@@ -3,19 +3,19 @@
 use crate::notify::notice_of_job;
 use crate::review::set_job_of_unread_reviews;
 use crate::{Context, Error};
-use pullyard_domain::analysis::Analysis;
-use pullyard_domain::due::{self, Due};
-use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord, Input, Job, JobKind, JobStatus};
-use pullyard_domain::outcome::{
+use pullyard_domain::project::spending::Spending;
+use pullyard_domain::project::{Project, Settings};
+use pullyard_domain::review::analysis::Analysis;
+use pullyard_domain::review::outcome::{
     pull_request_after_review, pull_request_after_revision, ticket_after_close, ticket_after_job,
 };
-use pullyard_domain::output::JobOutput;
-use pullyard_domain::project::{Project, Settings};
-use pullyard_domain::pull_request::PullRequest;
-use pullyard_domain::spending::Spending;
+use pullyard_domain::review::output::JobOutput;
+use pullyard_domain::review::pull_request::PullRequest;
+use pullyard_domain::run::due::{self, Due};
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
 use pullyard_store::{Error as StoreError, JobWrite, RunnerCondition, Write};
 
 /// Further parts of the write that ends a job. Empty if the runner did not report the end.

@@ -3,9 +3,9 @@
 
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
-use pullyard_domain::due::SHARDS;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::Job;
+use pullyard_domain::run::due::SHARDS;
+use pullyard_domain::text::id::JobId;
 use pullyard_store::WorkKey;
 
 /// Rows of the index per page.

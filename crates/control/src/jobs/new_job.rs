@@ -2,29 +2,28 @@
 
 use crate::tickets::comments::list_comments_of;
 use crate::{Context, Error, review};
-use pullyard_domain::analysis::{Analysis, AnalysisPlan};
-use pullyard_domain::checks::JobCommands;
-use pullyard_domain::commits::Author;
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::event::{TicketText, required_labels};
-use pullyard_domain::id::{JobId, TicketKey};
+use pullyard_domain::agent::checks::JobCommands;
+use pullyard_domain::job::limit::RunningLimits;
+use pullyard_domain::job::select::ClassRequirements;
 use pullyard_domain::job::{
     AgentWrites, Job, JobKind, JobStatus, Placement, Priority, PullRequestUnderReview, to_retry,
 };
+use pullyard_domain::kinds::prompt::comments::freeze_comments;
 use pullyard_domain::kinds::{
     JobPlan, RevisionPlan, plan_analysis, plan_for_ticket, plan_reading, plan_review, plan_revision,
-    plan_without_ticket,
+    plan_without_ticket, prompt,
 };
-use pullyard_domain::limit::RunningLimits;
+use pullyard_domain::project::commits::Author;
+use pullyard_domain::project::spending::{Spending, SpendingLimits};
 use pullyard_domain::project::{Project, Repository};
-use pullyard_domain::prompt;
-use pullyard_domain::prompt::comments::freeze_comments;
-use pullyard_domain::pull_request::{PullRequest, PullRequestState};
+use pullyard_domain::review::analysis::{Analysis, AnalysisPlan};
+use pullyard_domain::review::delivery::Delivery;
+use pullyard_domain::review::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::run::{Run, StepContext};
-use pullyard_domain::select::ClassRequirements;
-use pullyard_domain::spending::{Spending, SpendingLimits};
+use pullyard_domain::text::id::{JobId, TicketKey};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::ticket::event::{TicketText, required_labels};
 use pullyard_store::{JobCreation, Request, TicketCreation, Write};
 use std::collections::BTreeSet;
 

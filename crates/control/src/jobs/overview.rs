@@ -6,13 +6,13 @@ use crate::runner::WaitExplainer;
 use crate::runs::list_runs;
 use crate::{Context, Error};
 use futures::future::try_join_all;
-use pullyard_domain::budget::Day;
-use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::{Job, JobStatus};
-use pullyard_domain::listing::JobFilter;
-use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::project::budget::Day;
+use pullyard_domain::review::listing::JobFilter;
+use pullyard_domain::review::pull_request::PullRequestState;
 use pullyard_domain::run::Run;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::ProjectId;
+use pullyard_domain::text::time::Timestamp;
 use std::collections::BTreeSet;
 
 /// Most jobs of one kind that the overview shows in full.

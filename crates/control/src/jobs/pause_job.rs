@@ -4,10 +4,10 @@ use crate::jobs::finish_job::WriteParts;
 use crate::jobs::places::await_place;
 use crate::jobs::suspension::write_suspension;
 use crate::{Context, Error};
-use pullyard_domain::denial::Denial;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::{AttemptEnd, Job, Pause, TransitionRefusal};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::denial::Denial;
+use pullyard_domain::text::id::JobId;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::Write;
 
 /// Idempotent: a job that is paused, or being paused, keeps the first requester's name.

@@ -3,12 +3,12 @@
 use crate::corrupt::skip_corrupt_items;
 use crate::{Context, Error};
 use futures::future::try_join_all;
-use pullyard_domain::id::{JobId, ProjectId};
+use pullyard_domain::job::limit::{LimitScope, LimitUse, MAX_PLACED, Places, RunningLimits, repository_key};
 use pullyard_domain::job::{Job, JobStatus};
-use pullyard_domain::limit::{LimitScope, LimitUse, MAX_PLACED, Places, RunningLimits, repository_key};
 use pullyard_domain::project::{Project, Repository};
-use pullyard_domain::time::Timestamp;
-use pullyard_domain::wait::Wait;
+use pullyard_domain::text::id::{JobId, ProjectId};
+use pullyard_domain::text::time::Timestamp;
+use pullyard_domain::text::wait::Wait;
 use pullyard_store::Write;
 use std::collections::BTreeSet;
 

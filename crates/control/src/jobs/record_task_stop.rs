@@ -3,7 +3,7 @@
 use crate::counters::Counter;
 use crate::{Context, Error};
 use pullyard_domain::job::TransitionRefusal;
-use pullyard_domain::task_stop::TaskStop;
+use pullyard_domain::job::task_stop::TaskStop;
 use pullyard_store::Write;
 
 /// Restarts a job whose task stopped before its claim. A job that was claimed gets a little time for a late finish.

@@ -6,11 +6,11 @@ use crate::jobs::start_analysis::{StartAnalysis, start_analysis};
 use crate::requester::Requester;
 use crate::review::{PullRequestRef, request_review};
 use crate::{Context, Error};
-use pullyard_domain::delivery::Source;
-use pullyard_domain::denial::Denial;
-use pullyard_domain::id::{EventId, JobId, RepositoryName};
 use pullyard_domain::job::{Job, JobKind, check_retryable};
 use pullyard_domain::review::ReviewRequest;
+use pullyard_domain::review::delivery::Source;
+use pullyard_domain::text::denial::Denial;
+use pullyard_domain::text::id::{EventId, JobId, RepositoryName};
 use std::collections::BTreeSet;
 
 /// Retries a failed or cancelled job with the same instructions and the ticket's current text.

@@ -3,7 +3,7 @@
 use crate::jobs::event_pages::{list_events, list_events_from};
 use crate::{Context, Error};
 use pullyard_domain::job::Job;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 /// Pages per search. A page has at most 20 batches of 64 KB, so a search reads at most 4 MB.

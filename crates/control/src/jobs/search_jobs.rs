@@ -4,10 +4,10 @@ use crate::jobs::views::{JobText, JobView, load_text, to_view};
 use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use futures::{StreamExt as _, TryStreamExt as _};
-use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::Job;
-use pullyard_domain::listing::{JobFilter, JobSearch, JobTotals};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::review::listing::{JobFilter, JobSearch, JobTotals};
+use pullyard_domain::text::id::ProjectId;
+use pullyard_domain::text::time::Timestamp;
 
 pub(crate) const MAX_JOBS_READ: usize = 500;
 

@@ -5,8 +5,8 @@ use crate::jobs::finish_job::{WriteParts, ended_attempt, load_changed_ticket, wr
 use crate::notify::notice_of_job;
 use crate::{Context, Error};
 use pullyard_domain::job::{AttemptEnd, Job, JobStatus};
-use pullyard_domain::outcome::update_waiting_badge;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::review::outcome::update_waiting_badge;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::{JobWrite, RunnerCondition, Write};
 
 /// Writes a job that was suspended, resumed, requeued, ended or given an input, with ticket, attempt and input, in

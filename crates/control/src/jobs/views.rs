@@ -3,13 +3,13 @@
 use crate::corrupt::{skip_corrupt, skip_corrupt_items};
 use crate::runner::WaitExplainer;
 use crate::{Context, Error};
-use pullyard_domain::id::{JobId, ProjectId, RepositoryName};
 use pullyard_domain::job::{AttemptRecord, Job, Placement};
-use pullyard_domain::output::JobOutput;
-use pullyard_domain::prompt;
-use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState, pull_request_label};
-use pullyard_domain::time::Timestamp;
-use pullyard_domain::wait::Wait;
+use pullyard_domain::kinds::prompt;
+use pullyard_domain::review::output::JobOutput;
+use pullyard_domain::review::pull_request::{PullRequest, PullRequestId, PullRequestState, pull_request_label};
+use pullyard_domain::text::id::{JobId, ProjectId, RepositoryName};
+use pullyard_domain::text::time::Timestamp;
+use pullyard_domain::text::wait::Wait;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug)]

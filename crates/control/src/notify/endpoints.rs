@@ -6,11 +6,11 @@ use crate::admin::secrets::{check_secret_kind, set_secret};
 use crate::admin::update_project::{update_project, update_project_names};
 use crate::allowed_names::{check_new_secrets, list_own_project};
 use crate::{Context, Error};
-use pullyard_domain::id::{EndpointId, NoticeId, ProjectId, SecretName};
-use pullyard_domain::naming::{ProjectChange, new_secrets};
-use pullyard_domain::notice::{Answer, Endpoint, EndpointKind, EndpointState, Notice, NoticeData, NoticeEvent};
+use pullyard_domain::project::naming::{ProjectChange, new_secrets};
+use pullyard_domain::project::secret::SecretKind;
 use pullyard_domain::project::{Project, validate_change};
-use pullyard_domain::secret::SecretKind;
+use pullyard_domain::run::notice::{Answer, Endpoint, EndpointKind, EndpointState, Notice, NoticeData, NoticeEvent};
+use pullyard_domain::text::id::{EndpointId, NoticeId, ProjectId, SecretName};
 use pullyard_outbound::standard_webhooks::SigningSecret;
 use pullyard_store::Write;
 

@@ -3,9 +3,9 @@
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
 use futures::future::try_join_all;
-use pullyard_domain::id::{EndpointId, NoticeId, ProjectId};
-use pullyard_domain::notice::{EndpointState, Notice};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::run::notice::{EndpointState, Notice};
+use pullyard_domain::text::id::{EndpointId, NoticeId, ProjectId};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::Write;
 
 const PAGE_SIZE: i32 = 50;

@@ -2,10 +2,10 @@
 
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
-use pullyard_domain::id::NoticeId;
-use pullyard_domain::notice::{Notice, NoticeData, NoticeEvent};
 use pullyard_domain::project::Project;
-use pullyard_domain::tracker::Tracker;
+use pullyard_domain::project::tracker::Tracker;
+use pullyard_domain::run::notice::{Notice, NoticeData, NoticeEvent};
+use pullyard_domain::text::id::NoticeId;
 use pullyard_store::Write;
 
 /// A failure is only logged, because it must not delay the ticket.

@@ -1,6 +1,6 @@
 //! Builds the message to an incoming webhook of Slack. Mattermost, Rocket.Chat and Discord accept the same.
 
-use pullyard_domain::notice::{Notice, NoticeData, NoticeEvent};
+use pullyard_domain::run::notice::{Notice, NoticeData, NoticeEvent};
 use serde_json::json;
 
 const MAX_SENTENCE_BYTES: usize = 1_200;
@@ -48,8 +48,8 @@ fn escape(text: &str, max_bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullyard_domain::id::{NoticeId, ProjectId, TicketKey};
-    use pullyard_domain::time::Timestamp;
+    use pullyard_domain::text::id::{NoticeId, ProjectId, TicketKey};
+    use pullyard_domain::text::time::Timestamp;
 
     #[test]
     fn text_of_others_cannot_mention_or_link() {

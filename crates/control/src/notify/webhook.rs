@@ -2,7 +2,7 @@
 
 use crate::admin::rotate_secret::previous_version;
 use crate::{Context, Error};
-use pullyard_domain::notice::Notice;
+use pullyard_domain::run::notice::Notice;
 use pullyard_outbound::HeaderMap;
 use pullyard_outbound::standard_webhooks::{SigningSecret, signed_headers};
 use serde_json::json;

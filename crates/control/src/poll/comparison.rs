@@ -7,10 +7,10 @@ use crate::review::read::time_of;
 use crate::review::translate::{CommentedItem, RaiseComment, comment_event, review_event, to_pull_request_snapshot};
 use crate::review::{decide_review, record_pull_request_change};
 use crate::tickets::raise_comment::raise_if_missed;
-use pullyard_domain::delivery::Source;
-use pullyard_domain::forge::ForgeKind;
-use pullyard_domain::hook::{RETRY_LIMIT, is_decided, is_decided_for_linked, should_retry_permission};
-use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::project::forge::ForgeKind;
+use pullyard_domain::project::hook::{RETRY_LIMIT, is_decided, is_decided_for_linked, should_retry_permission};
+use pullyard_domain::review::delivery::Source;
+use pullyard_domain::review::pull_request::{PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::review::{PullRequestSnapshot, ReviewEvent};
 use pullyard_forge::{Comment, Review, ReviewState};
 

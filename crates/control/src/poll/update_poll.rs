@@ -1,9 +1,9 @@
 //! Changes the poll of a repository.
 
 use crate::{Context, Error};
-use pullyard_domain::hook::Poll;
 use pullyard_domain::project::Repository;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::project::hook::Poll;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::Write;
 
 /// Stores the change of a repository's poll, unless `change` returns that there is none.

@@ -4,12 +4,12 @@ use super::facts::LoadedFacts;
 use super::snapshot::with_snapshot;
 use crate::jobs::new_job::{NewJob, NewReview, write_new_job};
 use crate::{Context, Error};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::event::TicketText;
 use pullyard_domain::job::{JobKind, PullRequestUnderReview};
-use pullyard_domain::pull_request::{Note, PullRequest};
+use pullyard_domain::review::delivery::Delivery;
+use pullyard_domain::review::pull_request::{Note, PullRequest};
 use pullyard_domain::review::{PullRequestSnapshot, RequestedAction, ReviewEvent};
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::ticket::event::TicketText;
 use pullyard_store::Write;
 
 /// Creates the job, the pull request's item that names it, and the decision in one transaction.

@@ -2,16 +2,16 @@
 
 use crate::jobs::new_job::{ChargeResult, charge_spending, create_class};
 use crate::{Context, Error};
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::event::{TicketText, required_labels};
-use pullyard_domain::id::JobId;
 use pullyard_domain::kinds::{JobPlan, RevisionPlan, plan_revision};
+use pullyard_domain::project::spending::SpendingLimits;
 use pullyard_domain::project::{Project, Repository};
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::Review;
-use pullyard_domain::spending::SpendingLimits;
+use pullyard_domain::review::delivery::Delivery;
+use pullyard_domain::review::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::text::id::JobId;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::ticket::event::{TicketText, required_labels};
 use pullyard_store::{ReviewTrigger, Write};
 use std::collections::BTreeSet;
 

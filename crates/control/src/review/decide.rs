@@ -10,12 +10,12 @@ use super::show_decision::{is_shown_to_users, post_note, post_refusal};
 use super::snapshot::with_snapshot;
 use crate::answer::{Answer, named_job};
 use crate::{Context, Error};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
-use pullyard_domain::id::{EventId, JobId};
+use pullyard_domain::review::delivery::{Delivery, ReviewSubject, Source};
 use pullyard_domain::review::guard::{Decision, DecisionStep, ReviewFacts, ReviewFollowUp, decide};
 use pullyard_domain::review::{Permission, RequestedAction, Review, ReviewEvent, ReviewRequest, ReviewState};
-use pullyard_domain::wakeup::QueuedReview;
+use pullyard_domain::run::wakeup::QueuedReview;
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{EventId, JobId};
 use pullyard_store::Write;
 
 /// Idempotent: by the review's id, across all sources; a repeat gets the first answer.

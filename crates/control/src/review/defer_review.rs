@@ -2,11 +2,11 @@
 
 use super::facts::LoadedFacts;
 use crate::{Context, Error};
-use pullyard_domain::delivery::Delivery;
+use pullyard_domain::review::delivery::Delivery;
 use pullyard_domain::review::guard::StoredResult;
 use pullyard_domain::review::{RequestedAction, Review, ReviewEvent, ReviewState};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
 use pullyard_store::{ReviewWait, Write};
 
 #[derive(Clone, Copy)]

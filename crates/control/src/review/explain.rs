@@ -4,18 +4,18 @@ use super::facts::{ProjectScope, load_facts};
 use super::pull_request_ref::{PullRequestRef, load_repository};
 use crate::runner::WaitExplainer;
 use crate::{Context, Error};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::explanation::explain_job;
-use pullyard_domain::hook::Ingress;
-use pullyard_domain::hook::poll_progress::describe_poll_interval;
-use pullyard_domain::id::{JobId, ProjectId, ReviewId};
-use pullyard_domain::published::short_commit;
-use pullyard_domain::pull_request::{EndedReview, Note, PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::job::explanation::explain_job;
+use pullyard_domain::project::hook::Ingress;
+use pullyard_domain::project::hook::poll_progress::describe_poll_interval;
 use pullyard_domain::review::guard::{Decision, DecisionStep, decide};
+use pullyard_domain::review::published::short_commit;
+use pullyard_domain::review::pull_request::{EndedReview, Note, PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::review::{Author, Permission, PullRequestSnapshot, RequestedAction, ReviewEvent};
 use pullyard_domain::text::Span;
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{JobId, ProjectId, ReviewId};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
 
 #[derive(Clone, Debug)]
 pub struct PullRequestView {
@@ -186,7 +186,7 @@ async fn explain_next_review(
         return Err(Error::not_found("repository", linked.id.repository));
     };
     let event = ReviewEvent {
-        source: pullyard_domain::delivery::Source::Person,
+        source: pullyard_domain::review::delivery::Source::Person,
         delivery: None,
         review: ReviewId::new("none")?,
         asks: RequestedAction::Changes {},

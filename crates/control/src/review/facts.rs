@@ -2,14 +2,14 @@
 
 use crate::facts::{load_spending_fact, load_usage_today};
 use crate::{Context, Error};
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::forge::Integration;
-use pullyard_domain::id::{HookName, JobId, ProjectId};
+use pullyard_domain::project::forge::Integration;
+use pullyard_domain::project::spending::SpentOn;
 use pullyard_domain::project::{Project, Repository};
-use pullyard_domain::pull_request::{AgentReviews, PullRequest};
+use pullyard_domain::review::delivery::Delivery;
 use pullyard_domain::review::guard::{AgentReviewFacts, ReviewFacts, StoredResult, TicketFacts};
+use pullyard_domain::review::pull_request::{AgentReviews, PullRequest};
 use pullyard_domain::review::{Permission, PullRequestSnapshot, Review, ReviewEvent, ReviewState, resolve_absorbed};
-use pullyard_domain::spending::SpentOn;
+use pullyard_domain::text::id::{HookName, JobId, ProjectId};
 use pullyard_domain::ticket::Ticket;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

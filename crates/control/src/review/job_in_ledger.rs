@@ -3,10 +3,10 @@
 use super::reviews_for_job::first_of_retries;
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
-use pullyard_domain::id::DeliveryId;
 use pullyard_domain::job::Job;
-use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::review::pull_request::PullRequestId;
 use pullyard_domain::review::{Review, covered_reviews};
+use pullyard_domain::text::id::DeliveryId;
 use pullyard_store::Conclusion;
 
 pub(super) async fn set_job_in_ledger(

@@ -1,10 +1,10 @@
 //! Lists a project's ledger entries by filter, page by page.
 
 use crate::{Context, Error};
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::id::ProjectId;
-use pullyard_domain::listing::DeliveryFilter;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::review::delivery::Delivery;
+use pullyard_domain::review::listing::DeliveryFilter;
+use pullyard_domain::text::id::ProjectId;
+use pullyard_domain::text::time::Timestamp;
 
 const MAX_DELIVERIES_READ: usize = 500;
 

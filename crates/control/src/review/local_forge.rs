@@ -4,10 +4,10 @@ use crate::allowed_names::check_integration_use;
 use crate::forge::forge_client_with_secret;
 use crate::poll::compare_pull_request;
 use crate::{Context, Error, LOCAL_FORGE};
-use pullyard_domain::forge::Integration;
-use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::Repository;
-use pullyard_domain::secret::LOCAL_PERSON_SECRET;
+use pullyard_domain::project::forge::Integration;
+use pullyard_domain::project::secret::LOCAL_PERSON_SECRET;
+use pullyard_domain::text::id::{IntegrationId, ProjectId};
 use pullyard_forge::{
     Comment, Error as ForgeError, Forge, NewReview, NewState, PullRequest, PullRequestDetails, Review, ReviewComment,
     Verdict,

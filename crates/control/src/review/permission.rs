@@ -3,8 +3,8 @@
 use crate::allowed_names::check_integration_use;
 use crate::forge::forge_client;
 use crate::{Context, Error};
-use pullyard_domain::forge::Integration;
 use pullyard_domain::project::Repository;
+use pullyard_domain::project::forge::Integration;
 use pullyard_domain::review::{Author, Permission};
 use pullyard_forge::{Actor, Permission as Access};
 use std::time::Duration;

@@ -6,18 +6,17 @@ use crate::forge::forge_client;
 use crate::own_comment::{OwnComment, is_refused};
 use crate::postpone::postpone_after;
 use crate::{Context, Error};
-use pullyard_domain::decision::{Reason, Verdict};
-use pullyard_domain::explanation::explain_job;
-use pullyard_domain::forge::{ForgeKind, Integration};
-use pullyard_domain::id::JobId;
+use pullyard_domain::job::explanation::explain_job;
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::project::Repository;
-use pullyard_domain::published;
-use pullyard_domain::published::marker::Marker;
-use pullyard_domain::published::short_commit;
-use pullyard_domain::pull_request::{EndedReview, Note, PullRequest, PullRequestId, Stage};
+use pullyard_domain::project::forge::{ForgeKind, Integration};
+use pullyard_domain::review::published::marker::Marker;
+use pullyard_domain::review::published::{self, short_commit};
+use pullyard_domain::review::pull_request::{EndedReview, Note, PullRequest, PullRequestId, Stage};
+use pullyard_domain::text::decision::{Reason, Verdict};
 use pullyard_domain::text::format_count;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::JobId;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_forge::{CommitState, CommitStatus, Forge};
 use pullyard_store::{WorkKey, Write};
 
@@ -210,7 +209,7 @@ fn comment_body(kind: ForgeKind, status: &StatusText) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullyard_domain::failure::Failure;
+    use pullyard_domain::text::failure::Failure;
 
     #[test]
     fn quoted_text_in_a_comment_has_no_mentions_or_links() {

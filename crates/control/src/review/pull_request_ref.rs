@@ -1,8 +1,8 @@
 //! Names a pull request as users do: by its project, repository and number.
 
 use crate::{Context, Error};
-use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::Repository;
+use pullyard_domain::text::id::{IntegrationId, ProjectId, RepositoryName};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullRequestRef {

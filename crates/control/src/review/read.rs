@@ -1,14 +1,14 @@
 //! Reads a pull request and its reviews from the forge, as domain types.
 
 use crate::Error;
-use pullyard_domain::id::JobId;
-use pullyard_domain::prompt::review::{
+use pullyard_domain::kinds::prompt::review::{
     FrozenComment, FrozenReview, KnownComments, Omitted, ReviewContext, ReviewedPullRequest,
 };
-use pullyard_domain::pull_request::PullRequestState;
-use pullyard_domain::report::review_output::Side as FrozenSide;
+use pullyard_domain::review::pull_request::PullRequestState;
+use pullyard_domain::review::report::review_output::Side as FrozenSide;
 use pullyard_domain::review::{Review, ReviewState};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::JobId;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_forge as forge;
 use pullyard_forge::{Forge, Lines, ReviewComment, Side};
 use std::collections::{BTreeSet, HashMap};

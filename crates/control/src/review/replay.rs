@@ -6,11 +6,11 @@ use crate::review::translate::{comment_event, review_event, to_pull_request_snap
 use crate::review::{ProjectScope, decide_review};
 use crate::tickets::move_ticket::move_ticket;
 use crate::{Context, Error};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, ReviewSubject};
-use pullyard_domain::event::TicketEvent;
-use pullyard_domain::id::{DeliveryId, ReviewId};
 use pullyard_domain::review::ReviewEvent;
+use pullyard_domain::review::delivery::{Delivery, ReviewSubject};
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{DeliveryId, ReviewId};
+use pullyard_domain::ticket::event::TicketEvent;
 use pullyard_forge::ReviewState;
 
 /// Idempotent: a final answer stays, as with a redelivery.

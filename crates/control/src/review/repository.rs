@@ -5,11 +5,11 @@ use crate::allowed_names::check_integration_use;
 use crate::forge::forge_client;
 use crate::poll::update_poll::update_poll;
 use crate::{Context, Error};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::forge::{Integration, scheme_and_host};
-use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::project::Repository;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::project::forge::{Integration, scheme_and_host};
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{IntegrationId, RepositoryName};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_forge::webhook::{RepositoryChange, RepositoryEvent};
 use pullyard_store::Write;
 

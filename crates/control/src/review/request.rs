@@ -7,15 +7,15 @@ use super::translate::to_pull_request_snapshot;
 use crate::answer::Answer;
 use crate::forge::forge_client;
 use crate::{Context, Error, Requester};
-use pullyard_domain::delivery::Source;
-use pullyard_domain::denial::Denial;
-use pullyard_domain::id::{EventId, RepositoryName, ReviewId, TicketKey};
 use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Repository;
-use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestLink, PullRequestState};
+use pullyard_domain::review::delivery::Source;
+use pullyard_domain::review::pull_request::{PullRequest, PullRequestId, PullRequestLink, PullRequestState};
 use pullyard_domain::review::{
     Author, MAX_MESSAGE_CHARS, PullRequestSnapshot, RequestedAction, ReviewEvent, ReviewRequest,
 };
+use pullyard_domain::text::denial::Denial;
+use pullyard_domain::text::id::{EventId, RepositoryName, ReviewId, TicketKey};
 use pullyard_domain::text::truncate;
 use pullyard_store::Write;
 

@@ -4,12 +4,12 @@
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
 use futures::future::try_join_all;
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
 use pullyard_domain::job::{Job, has_reviews_to_pass_on};
-use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::review::delivery::Delivery;
+use pullyard_domain::review::pull_request::PullRequestId;
 use pullyard_domain::review::{Review, covered_reviews, list_possible_review_owners, unanswered_reviews};
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{DeliveryId, JobId, ProjectId, TicketKey};
 use pullyard_domain::ticket::LastOutcome;
 use pullyard_store::{ReviewWait, Write};
 use std::collections::BTreeSet;

@@ -6,18 +6,18 @@ use super::show_decision::show_decision;
 use crate::facts::{load_spending_fact, load_usage_today};
 use crate::tickets::step_result::StepResult;
 use crate::{Context, Error};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::id::{DeliveryId, ReviewId};
 use pullyard_domain::project::Project;
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::project::spending::SpentOn;
 use pullyard_domain::review::guard::ReviewFacts;
+use pullyard_domain::review::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::settle::{
     MAX_ABSORBED, Settlement, combined_action, newest_review, reviews_to_settle, settle,
 };
 use pullyard_domain::review::{Permission, Review, ReviewState};
-use pullyard_domain::spending::SpentOn;
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{DeliveryId, ReviewId};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
 use pullyard_store::{Conclusion, Write};
 
 /// Idempotent: changes only waiting and absorbed reviews. A new waiting review raises the ticket's revision, so a

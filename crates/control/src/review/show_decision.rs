@@ -3,9 +3,9 @@
 use super::facts::LoadedFacts;
 use super::snapshot::with_snapshot;
 use crate::{Context, Error};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::pull_request::{Note, PullRequest};
+use pullyard_domain::review::pull_request::{Note, PullRequest};
 use pullyard_domain::review::{RequestedAction, ReviewEvent};
+use pullyard_domain::text::decision::Reason;
 use pullyard_store::Write;
 
 /// Strangers, our own comments and irrelevant events get no visible answer.

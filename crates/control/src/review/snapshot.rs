@@ -1,7 +1,7 @@
 //! Merges the forge's state of a pull request into the stored one.
 
-use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::review::PullRequestSnapshot;
+use pullyard_domain::review::pull_request::PullRequest;
 
 /// The pull request with the snapshot's newer state, and with its name and page.
 pub(super) fn with_snapshot(stored: &PullRequest, snapshot: &PullRequestSnapshot) -> PullRequest {

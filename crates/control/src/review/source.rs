@@ -7,17 +7,17 @@ use super::reviews_for_job::{list_unfinished_jobs, readable_job};
 use crate::corrupt::skip_corrupt;
 use crate::own_comment::is_refused;
 use crate::{Context, Error};
-use pullyard_domain::forge::Integration;
-use pullyard_domain::id::{JobId, ReviewId};
 use pullyard_domain::job::{Job, has_handled_reviews, is_withdrawn_unread};
+use pullyard_domain::kinds::prompt::review::{KnownComments, ReviewContext};
 use pullyard_domain::project::Repository;
-use pullyard_domain::prompt::review::{KnownComments, ReviewContext};
-use pullyard_domain::published::marker::Marker;
-use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::project::forge::Integration;
+use pullyard_domain::review::published::marker::Marker;
+use pullyard_domain::review::pull_request::PullRequestId;
 use pullyard_domain::review::{
     Author, Permission, Review, ReviewState, UnansweredScope, absorbed_reviews, jobs_of_earlier_requests,
     unanswered_requests, unanswered_scope,
 };
+use pullyard_domain::text::id::{JobId, ReviewId};
 use pullyard_forge::Forge;
 use pullyard_store::Write;
 

@@ -1,20 +1,20 @@
 //! Translates a forge's delivery into our own event. Ids come from the signed body, so two hooks produce the same id.
 
 use super::read::{state_of, time_of};
-use pullyard_domain::delivery::Source;
-use pullyard_domain::forge::ForgeKind;
-use pullyard_domain::hook::Webhook;
-use pullyard_domain::id::{EventId, InvalidId, RepositoryName, ReviewId};
-use pullyard_domain::nearest::find_nearest;
-use pullyard_domain::prompt::untrusted::to_single_line;
-use pullyard_domain::published::marker::Marker;
-use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::project::forge::ForgeKind;
+use pullyard_domain::project::hook::Webhook;
+use pullyard_domain::project::spending::RaiseAmount;
+use pullyard_domain::review::delivery::Source;
+use pullyard_domain::review::published::marker::Marker;
+use pullyard_domain::review::pull_request::PullRequestId;
 use pullyard_domain::review::{
     Author, MAX_MESSAGE_CHARS, PullRequestSnapshot, RequestedAction, ReviewEvent, ReviewRequest,
 };
-use pullyard_domain::spending::RaiseAmount;
+use pullyard_domain::text::id::{EventId, InvalidId, RepositoryName, ReviewId};
+use pullyard_domain::text::nearest::find_nearest;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::text::truncate;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::untrusted::to_single_line;
 use pullyard_forge::webhook::{
     CommentAction, CommentEvent, Event, PullRequestAction, PullRequestEvent, RepositoryEvent, ReviewAction,
 };
@@ -278,7 +278,7 @@ pub(crate) fn comment_event(comment: &Comment, pull_request: PullRequestSnapshot
 }
 
 pub(crate) fn to_pull_request_snapshot(
-    integration: pullyard_domain::id::IntegrationId,
+    integration: pullyard_domain::text::id::IntegrationId,
     repository: u64,
     name: RepositoryName,
     pull_request: &PullRequest,

@@ -6,13 +6,13 @@ use super::translate::{to_author, to_pull_request_snapshot};
 use crate::forge::forge_client;
 use crate::own_comment::is_refused;
 use crate::{Context, Error};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Source;
-use pullyard_domain::id::ReviewId;
 use pullyard_domain::project::ReviewWhen;
-use pullyard_domain::pull_request::{AutomaticReviews, PullRequest};
+use pullyard_domain::review::delivery::Source;
+use pullyard_domain::review::pull_request::{AutomaticReviews, PullRequest};
 use pullyard_domain::review::{RequestedAction, ReviewEvent, ReviewRequest};
 use pullyard_domain::text::OrWait;
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::ReviewId;
 use pullyard_store::Write;
 use std::time::Duration;
 

@@ -2,13 +2,13 @@
 
 use super::RunnerToken;
 use crate::{Context, Error};
-use pullyard_domain::breaker::{Breaker, BreakerId, breaker_ids, longest_delay};
-use pullyard_domain::id::{ClaimId, ClassId, JobId, ProjectId, RunnerId};
+use pullyard_domain::agent::breaker::{Breaker, BreakerId, breaker_ids, longest_delay};
+use pullyard_domain::agent::runner::Profile;
 use pullyard_domain::job::Job;
-use pullyard_domain::runner::Profile;
-use pullyard_domain::select::{
+use pullyard_domain::job::select::{
     Candidate, ClassRequirements, MAX_TRIES, READ_LIMITS, candidate_index, is_claimable, matches, sort_candidates,
 };
+use pullyard_domain::text::id::{ClaimId, ClassId, JobId, ProjectId, RunnerId};
 use std::collections::BTreeSet;
 
 pub(super) struct Class {

@@ -4,11 +4,11 @@ use super::candidates::{CandidateSearch, list_matching_classes};
 use super::{RunnerToken, load_own_member};
 use crate::signed_tokens::Bootstrap;
 use crate::{Context, Error};
-use pullyard_domain::fleet::Member;
-use pullyard_domain::id::{ClaimId, InstanceId, RunnerId};
+use pullyard_domain::agent::runner::{NoClaim, Runner};
+use pullyard_domain::job::fleet::Member;
+use pullyard_domain::job::sweep::runners::is_slot_of_job;
 use pullyard_domain::job::{Claim, Job, START_TIMEOUT};
-use pullyard_domain::runner::{NoClaim, Runner};
-use pullyard_domain::sweep::runners::is_slot_of_job;
+use pullyard_domain::text::id::{ClaimId, InstanceId, RunnerId};
 use pullyard_store::Write;
 
 #[derive(Clone)]

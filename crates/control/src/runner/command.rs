@@ -2,10 +2,10 @@
 
 use super::register::random_name;
 use crate::{Context, Error};
-use pullyard_domain::fleet::Member;
-use pullyard_domain::id::{OrderId, RunnerId};
-use pullyard_domain::runner::order::{Order, OrderKind, OrderState};
-use pullyard_domain::runner::{Drain, Presence, Refusal, Runner};
+use pullyard_domain::agent::runner::order::{Order, OrderKind, OrderState};
+use pullyard_domain::agent::runner::{Drain, Presence, Refusal, Runner};
+use pullyard_domain::job::fleet::Member;
+use pullyard_domain::text::id::{OrderId, RunnerId};
 use pullyard_store::Write;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

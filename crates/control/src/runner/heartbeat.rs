@@ -2,8 +2,8 @@
 
 use super::{RunnerToken, load_own_runner};
 use crate::{Context, Error};
-use pullyard_domain::id::RunnerId;
-use pullyard_domain::runner::{Heartbeat, Presence, Runner};
+use pullyard_domain::agent::runner::{Heartbeat, Presence, Runner};
+use pullyard_domain::text::id::RunnerId;
 use pullyard_store::Write;
 
 /// Idempotent: a repeat stores a slightly later time.

@@ -2,11 +2,11 @@
 
 use super::RunnerToken;
 use crate::{Context, Error};
-use pullyard_domain::id::{InstanceId, JobId, MailboxId, RunnerId};
-use pullyard_domain::runner::order::Updates;
-use pullyard_domain::runner::{
+use pullyard_domain::agent::runner::order::Updates;
+use pullyard_domain::agent::runner::{
     MAX_SLOTS, OFFLINE_AFTER_SECS, Profile, Refusal, Runner, RunnerIsolation, RunnerRegistration, validate_name,
 };
+use pullyard_domain::text::id::{InstanceId, JobId, MailboxId, RunnerId};
 use pullyard_store::{RegistrationWrite, Write};
 use std::collections::BTreeSet;
 

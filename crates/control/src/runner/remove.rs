@@ -1,8 +1,8 @@
 //! Removes a self-hosted runner.
 
 use crate::{Context, Error};
-use pullyard_domain::id::RunnerId;
-use pullyard_domain::runner::{Presence, Runner};
+use pullyard_domain::agent::runner::{Presence, Runner};
+use pullyard_domain::text::id::RunnerId;
 use pullyard_store::Write;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

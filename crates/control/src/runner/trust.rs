@@ -2,9 +2,9 @@
 
 use super::load_token_state;
 use crate::{Context, Error};
+use pullyard_domain::agent::runner::Presence;
 use pullyard_domain::job::Job;
-use pullyard_domain::runner::Presence;
-use pullyard_domain::sweep::runners::TokenState;
+use pullyard_domain::job::sweep::runners::TokenState;
 
 /// The lease is lost once the runner is removed or its token revoked, even before the sweeper ends the attempt.
 pub(crate) async fn check_runner_trust(ctx: &Context, job: &Job) -> Result<(), Error> {

@@ -2,9 +2,9 @@
 
 use crate::corrupt::{skip_corrupt, skip_corrupt_items};
 use crate::{Context, Error};
-use pullyard_domain::fleet::{Member, MemberSummary};
-use pullyard_domain::id::RunnerId;
-use pullyard_domain::runner::{Runner, validate_name};
+use pullyard_domain::agent::runner::{Runner, validate_name};
+use pullyard_domain::job::fleet::{Member, MemberSummary};
+use pullyard_domain::text::id::RunnerId;
 use std::collections::BTreeMap;
 
 /// All runners by name, without those that this version cannot parse.

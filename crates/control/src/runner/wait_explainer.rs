@@ -3,16 +3,15 @@
 use super::view::list_summaries;
 use crate::jobs::places::PlaceQueue;
 use crate::{Context, Error};
-use pullyard_domain::breaker::Breaker;
-use pullyard_domain::explanation;
-use pullyard_domain::fleet::{Fleet, MemberSummary};
-use pullyard_domain::id::{ClassId, JobId, ProjectId};
-use pullyard_domain::job::{Job, JobStatus, Placement};
+use pullyard_domain::agent::breaker::Breaker;
+use pullyard_domain::job::fleet::{Fleet, MemberSummary};
+use pullyard_domain::job::select::ClassRequirements;
+use pullyard_domain::job::sweep::ClassFacts;
+use pullyard_domain::job::{Job, JobStatus, Placement, explanation};
 use pullyard_domain::project::Project;
-use pullyard_domain::select::ClassRequirements;
-use pullyard_domain::sweep::ClassFacts;
-use pullyard_domain::time::Timestamp;
-use pullyard_domain::wait::Wait;
+use pullyard_domain::text::id::{ClassId, JobId, ProjectId};
+use pullyard_domain::text::time::Timestamp;
+use pullyard_domain::text::wait::Wait;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 

@@ -4,7 +4,7 @@ use crate::corrupt::skip_corrupt_items;
 use crate::{Context, Error};
 use futures::future::try_join_all;
 use pullyard_domain::job::Job;
-use pullyard_domain::select::{matches, sort_idle_runners};
+use pullyard_domain::job::select::{matches, sort_idle_runners};
 use pullyard_store::Store;
 
 /// Runners that get a hint. The second claims the job if the first does not.

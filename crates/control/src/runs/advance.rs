@@ -6,10 +6,10 @@ use super::step_job::plan_step_job;
 use crate::jobs::cancel_job::cancel_job;
 use crate::postpone::postpone_after;
 use crate::{Context, Error};
-use pullyard_domain::id::RunId;
 use pullyard_domain::job::Job;
-use pullyard_domain::notice::Notice;
+use pullyard_domain::run::notice::Notice;
 use pullyard_domain::run::{FrozenPlan, Move, Run, RunFailure, RunWant, next_move};
+use pullyard_domain::text::id::RunId;
 use pullyard_store::{RunWrite, WorkKey, Write};
 
 /// Moves for one message. A further message continues, so that none exceeds the function's time.

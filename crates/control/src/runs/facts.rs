@@ -3,13 +3,13 @@
 use super::group::load_group_facts;
 use crate::facts::load_usage_today;
 use crate::{Context, Error};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::guard::project_block;
 use pullyard_domain::job::{Job, JobStatus};
-use pullyard_domain::output::JobOutput;
 use pullyard_domain::project::{Project, Repository};
+use pullyard_domain::review::output::JobOutput;
 use pullyard_domain::run::{FrozenPlan, ReleaseBlock, Run, RunFacts, StepJob};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::time::Timestamp;
+use pullyard_domain::ticket::guard::project_block;
 use std::collections::BTreeMap;
 
 pub(super) struct LoadedFacts<'a> {

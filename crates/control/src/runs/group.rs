@@ -1,10 +1,10 @@
 //! Loads the group of a run, and wakes the runs that get its free places.
 
 use crate::{Context, Error};
-use pullyard_domain::denial::Denial;
-use pullyard_domain::plan::Plan;
+use pullyard_domain::project::plan::Plan;
 use pullyard_domain::run::{Group, GroupFacts, MAX_WAITING_RUNS, Run, RunState, RunWant};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::denial::Denial;
+use pullyard_domain::text::time::Timestamp;
 
 /// Each start and each end of a run writes its group.
 pub(super) const MAX_ROUNDS: u32 = 20;

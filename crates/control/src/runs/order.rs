@@ -3,8 +3,8 @@
 use super::{find_step, load_plan, load_run};
 use crate::requester::Requester;
 use crate::{Context, Error};
-use pullyard_domain::id::RunId;
 use pullyard_domain::run::{Answer, Run};
+use pullyard_domain::text::id::RunId;
 use pullyard_store::Write;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,12 +5,12 @@ use crate::attempt::link_late_pull_request;
 use crate::forge::{forge_client, merging_client};
 use crate::requester::Requester;
 use crate::{Context, Error};
-use pullyard_domain::denial::Denial;
-use pullyard_domain::id::RunId;
 use pullyard_domain::job::{Job, JobResult, PushedCommit};
-use pullyard_domain::prompt::LinkOptions;
-use pullyard_domain::pull_request::MergeMethod;
+use pullyard_domain::kinds::prompt::LinkOptions;
+use pullyard_domain::review::pull_request::MergeMethod;
 use pullyard_domain::run::{Run, RunState};
+use pullyard_domain::text::denial::Denial;
+use pullyard_domain::text::id::RunId;
 use pullyard_forge::{Error as ForgeError, NewPullRequest, PullRequestState};
 use pullyard_store::{RunWrite, Write};
 

@@ -2,16 +2,16 @@
 
 use crate::jobs::new_job::{NewJob, plan_new_job};
 use crate::{Context, Error};
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Job, JobKind, JobStatus};
-use pullyard_domain::output::JobOutput;
-use pullyard_domain::plan::PlanStep;
+use pullyard_domain::project::plan::PlanStep;
 use pullyard_domain::project::{Project, Repository};
-use pullyard_domain::published::short_commit;
+use pullyard_domain::review::output::JobOutput;
+use pullyard_domain::review::published::short_commit;
 use pullyard_domain::run::{FrozenPlan, PatchSource, Run, RunStep, StepJobPlan, StepResult};
+use pullyard_domain::text::failure::Failure;
 use pullyard_domain::text::format_count;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::JobId;
+use pullyard_domain::text::time::Timestamp;
 
 /// The inner `Err` is the reason why the project's present settings refuse the step.
 /// Writes: the context and the class, which stay unused if the job is not created.

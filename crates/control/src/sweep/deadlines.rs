@@ -2,8 +2,8 @@
 //! the context's monotonic clock, limits of calls use real time.
 
 use crate::{Clock, Error};
-use pullyard_domain::due::SHARDS;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::run::due::SHARDS;
+use pullyard_domain::text::time::Timestamp;
 use std::time::Duration;
 
 /// Time until which each part may start a step, from the beginning of the round. Later parts get unused time.

@@ -2,10 +2,10 @@
 
 use super::deadlines::{HELD_ENTRIES_UNTIL, RoundTimer};
 use crate::{Context, Error};
-use pullyard_domain::id::{JobId, ProjectId};
+use pullyard_domain::agent::runner::{Presence, Runner};
 use pullyard_domain::job::{Job, JobStatus, Placement};
-use pullyard_domain::runner::{Presence, Runner};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::{JobId, ProjectId};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::{DuePage, Gauges, WorkKey};
 use std::collections::BTreeMap;
 

@@ -6,7 +6,7 @@ use super::projects::list_projects_rotated;
 use super::report::Report;
 use crate::admin::hold::wake_within_budget;
 use crate::{Context, Error};
-use pullyard_domain::id::ProjectId;
+use pullyard_domain::text::id::ProjectId;
 use pullyard_store::Gauges;
 
 /// Entries counted per project. A read costs at least half a unit, which covers as many.

@@ -2,8 +2,8 @@
 
 use super::deadlines::RoundTimer;
 use crate::{Context, Error};
-use pullyard_domain::id::ProjectId;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::ProjectId;
+use pullyard_domain::text::time::Timestamp;
 use std::time::Duration;
 
 pub(super) async fn list_projects_rotated(

@@ -4,10 +4,10 @@ use crate::attempt::load_charged_label;
 use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::jobs::suspension::write_suspension;
 use crate::{Context, Error};
-use pullyard_domain::failure::Failure;
+use pullyard_domain::job::sweep::JobStep;
 use pullyard_domain::job::{AttemptEnd, Job};
-use pullyard_domain::sweep::JobStep;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::{RunnerCondition, Write};
 
 /// Writes a requeue or an end of a job. `None` for other steps.

@@ -3,14 +3,14 @@
 use crate::answer::{Answer, named_job};
 use crate::requester::find_first_result;
 use crate::{Context, Error};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Source;
-use pullyard_domain::event::{TicketEvent, TicketText};
-use pullyard_domain::facts::FirstDecision;
-use pullyard_domain::id::{DeliveryId, EventId};
 use pullyard_domain::project::Project;
+use pullyard_domain::review::delivery::Source;
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{DeliveryId, EventId};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::ticket::event::{TicketEvent, TicketText};
+use pullyard_domain::ticket::facts::FirstDecision;
 use pullyard_store::Request;
 use std::time::Duration;
 

@@ -5,11 +5,11 @@ use crate::jobs::views::{JobView, job_view, load_view};
 use crate::runner::WaitExplainer;
 use crate::tickets::views::{TicketView, ticket_views};
 use crate::{Context, Error};
-use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::listing::{JobFilter, JobSearch};
+use pullyard_domain::review::listing::{JobFilter, JobSearch};
+use pullyard_domain::text::id::ProjectId;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
 
 #[derive(Clone, Debug)]
 pub struct Card {

@@ -3,10 +3,10 @@
 use crate::requester::{Requester, find_first_result, new_request};
 use crate::tickets::raise_limit::{LimitRaise, RaisedSubject, raise_limit};
 use crate::{Context, Error};
-use pullyard_domain::comment::{Comment, Editor};
-use pullyard_domain::id::{EventId, ProjectId, TicketKey};
-use pullyard_domain::spending::{DEFAULT_RAISE_TIME, RaiseAmount, RaiseRight};
+use pullyard_domain::project::spending::{DEFAULT_RAISE_TIME, RaiseAmount, RaiseRight};
+use pullyard_domain::text::id::{EventId, ProjectId, TicketKey};
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::ticket::comment::{Comment, Editor};
 use pullyard_store::{CommentCreation, Request, Write};
 
 const PAGE_SIZE: u8 = 50;

@@ -8,11 +8,11 @@ use crate::tickets::board::{check_status, find_first_answer, new_event_id, store
 use crate::tickets::move_ticket::{log_answer, new_delivery, plan_new_job};
 use crate::tickets::suggest_key::{numbered_key, suggest_number};
 use crate::{Context, Error};
-use pullyard_domain::delivery::Source;
-use pullyard_domain::event::{TicketEvent, TicketText};
-use pullyard_domain::guard::{self, FollowUp};
-use pullyard_domain::id::{EventId, ProjectId, TicketKey};
+use pullyard_domain::review::delivery::Source;
+use pullyard_domain::text::id::{EventId, ProjectId, TicketKey};
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::ticket::event::{TicketEvent, TicketText};
+use pullyard_domain::ticket::guard::{self, FollowUp};
 use pullyard_domain::ticket::rank::rank_of_new;
 use pullyard_store::{TicketCreation, Write};
 

@@ -4,9 +4,9 @@ use crate::admin::update_project::update_project;
 use crate::tickets::comments::list_comments_of;
 use crate::tickets::suggest_key::number_of;
 use crate::{Context, Error};
-use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::project::Project;
-use pullyard_domain::removal::deny_ticket_removal;
+use pullyard_domain::review::removal::deny_ticket_removal;
+use pullyard_domain::text::id::{ProjectId, TicketKey};
 use pullyard_store::Write;
 
 /// Also deletes its waiting entries and reviews. A later event of the ticket tool creates the ticket again.

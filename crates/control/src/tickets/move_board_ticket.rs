@@ -6,12 +6,12 @@ use crate::tickets::board::{check_status, new_board_event};
 use crate::tickets::move_ticket::move_ticket;
 use crate::tickets::order::load_rank_before;
 use crate::{Context, Error};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::denial::Denial;
-use pullyard_domain::event::TicketEvent;
-use pullyard_domain::id::{DeliveryId, EventId, ProjectId, TicketKey};
 use pullyard_domain::project::Settings;
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::denial::Denial;
+use pullyard_domain::text::id::{DeliveryId, EventId, ProjectId, TicketKey};
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::ticket::event::TicketEvent;
 use pullyard_domain::ticket::rank::{Place, rank_at};
 use pullyard_store::Write;
 

@@ -4,14 +4,14 @@ use crate::answer::{Answer, named_job};
 use crate::facts::load_facts;
 use crate::jobs::new_job::{NewJob, write_new_job};
 use crate::{Context, Error};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::event::{TicketEvent, TicketText};
-use pullyard_domain::facts::{Facts, RepositoryFact};
-use pullyard_domain::guard::{self, Decision, FollowUp};
-use pullyard_domain::id::{DeliveryId, IntegrationId, JobId};
 use pullyard_domain::job::JobKind;
+use pullyard_domain::review::delivery::Delivery;
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{DeliveryId, IntegrationId, JobId};
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::ticket::event::{TicketEvent, TicketText};
+use pullyard_domain::ticket::facts::{Facts, RepositoryFact};
+use pullyard_domain::ticket::guard::{self, Decision, FollowUp};
 use pullyard_store::Write;
 
 /// Decides a ticket event, stores the ticket's new state, and creates a job if every guard passes.

@@ -2,8 +2,8 @@
 
 use crate::corrupt::skip_corrupt_items;
 use crate::{Context, Error};
-use pullyard_domain::denial::Denial;
-use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::text::denial::Denial;
+use pullyard_domain::text::id::{ProjectId, TicketKey};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::ticket::rank::rank_before;
 

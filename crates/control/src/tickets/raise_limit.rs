@@ -2,10 +2,10 @@
 
 use crate::review::{PullRequestRef, load_repository};
 use crate::{Context, Error, Requester};
-use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::project::Project;
-use pullyard_domain::pull_request::pull_request_label;
-use pullyard_domain::spending::{Raise, RaiseResult, RaiseRight, Spending, SpendingLimits, SpentOn};
+use pullyard_domain::project::spending::{Raise, RaiseResult, RaiseRight, Spending, SpendingLimits, SpentOn};
+use pullyard_domain::review::pull_request::pull_request_label;
+use pullyard_domain::text::id::{ProjectId, TicketKey};
 use pullyard_domain::text::truncate;
 use pullyard_store::Write;
 use std::time::Duration;
@@ -117,7 +117,7 @@ async fn find_subject(ctx: &Context, subject: &RaisedSubject) -> Result<(Project
         RaisedSubject::PullRequest(reference) => {
             let repository = load_repository(ctx, reference).await?;
             let label = pull_request_label(Some(&repository.name), reference.number);
-            let id = pullyard_domain::pull_request::PullRequestId {
+            let id = pullyard_domain::review::pull_request::PullRequestId {
                 integration: repository.integration,
                 repository: repository.id,
                 number: reference.number,

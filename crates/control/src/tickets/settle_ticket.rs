@@ -9,14 +9,14 @@ use crate::tickets::move_ticket::{create_triggered_job, new_delivery};
 use crate::tickets::step_result::StepResult;
 use crate::tickets::write_to_tool::{self, record_shown, write_to_tool};
 use crate::{Context, Error};
-use pullyard_domain::delivery::Source;
-use pullyard_domain::event::TicketEvent;
-use pullyard_domain::guard::{FollowUp, decide_again};
-use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
 use pullyard_domain::project::Settings;
+use pullyard_domain::project::tracker::TrackerSettings;
+use pullyard_domain::review::delivery::Source;
+use pullyard_domain::run::wakeup::TicketWakeup;
+use pullyard_domain::text::id::{DeliveryId, ProjectId, TicketKey};
+use pullyard_domain::ticket::event::TicketEvent;
+use pullyard_domain::ticket::guard::{FollowUp, decide_again};
 use pullyard_domain::ticket::{Entry, SettleStep, Ticket};
-use pullyard_domain::tracker::TrackerSettings;
-use pullyard_domain::wakeup::TicketWakeup;
 use pullyard_store::WorkKey;
 
 /// Reads the ticket and not the message, so that duplicate and late wake-ups are harmless.

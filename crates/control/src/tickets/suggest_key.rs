@@ -1,7 +1,7 @@
 //! Suggests the key of a new ticket on the built-in board.
 
 use crate::{Context, Error};
-use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::text::id::{ProjectId, TicketKey};
 
 /// Higher numbers are ignored: one such ticket would otherwise use up all numbers.
 const MAX_COUNTED: u64 = 99_999_999;

@@ -2,11 +2,11 @@
 
 use crate::jobs::views::{load_pull_requests, state_in};
 use crate::{Context, Error};
-use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{ProjectId, TicketKey};
-use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
+use pullyard_domain::review::pull_request::{PullRequestId, PullRequestState};
+use pullyard_domain::text::id::{ProjectId, TicketKey};
+use pullyard_domain::text::wait::Wait;
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::wait::Wait;
+use pullyard_domain::ticket::event::TicketText;
 
 #[derive(Clone, Debug)]
 pub struct TicketView {

@@ -3,9 +3,9 @@
 use crate::admin::secrets::{check_secret_kind, generate_secret_value};
 use crate::trackers::client::{call_for_user, load_credential, to_field_fault};
 use crate::{Context, Error, set_secret};
-use pullyard_domain::id::{IntegrationId, SecretName};
-use pullyard_domain::secret::SecretKind;
-use pullyard_domain::tracker::{Tracker, TrackerKind};
+use pullyard_domain::project::secret::SecretKind;
+use pullyard_domain::project::tracker::{Tracker, TrackerKind};
+use pullyard_domain::text::id::{IntegrationId, SecretName};
 use pullyard_outbound::standard_webhooks::SigningSecret;
 use pullyard_store::Write;
 use pullyard_tracker::{Connection, Linear, Token, ToolClient};

@@ -7,12 +7,12 @@ use crate::poll::tool_poll::{TOOL, continue_polling, start_polling, update_webho
 use crate::tickets::settle_ticket::wake_unsynced_tickets;
 use crate::trackers::client::{call_for_user, connect_client, to_field_fault};
 use crate::{Context, Error};
-use pullyard_domain::hook::Ingress;
-use pullyard_domain::hook::poll_progress::WebhookHealth;
-use pullyard_domain::id::{IntegrationId, ProjectId};
+use pullyard_domain::project::hook::Ingress;
+use pullyard_domain::project::hook::poll_progress::WebhookHealth;
+use pullyard_domain::project::tracker::{ToolScope, ToolStatus, Tracker, TrackerKind, TrackerSettings};
 use pullyard_domain::project::{Project, Settings, ToolChoice};
+use pullyard_domain::text::id::{IntegrationId, ProjectId};
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::tracker::{ToolScope, ToolStatus, Tracker, TrackerKind, TrackerSettings};
 use pullyard_tracker::{Error as ToolError, ToolClient, hook_place};
 
 /// A project with its new tool, and sentences about it for users.

@@ -2,7 +2,7 @@
 
 use crate::trackers::call_error::CallError;
 use crate::{Context, Error};
-use pullyard_domain::tracker::Tracker;
+use pullyard_domain::project::tracker::Tracker;
 use pullyard_tracker::{Connection, Error as ToolError, Token, ToolClient};
 use std::sync::PoisonError;
 use std::time::Duration;

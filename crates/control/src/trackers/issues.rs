@@ -3,10 +3,10 @@
 use crate::forge::forge_client;
 use crate::trackers::call_error::CallError;
 use crate::{Context, Error};
-use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::project::Statuses;
-use pullyard_domain::time::Timestamp;
-use pullyard_domain::tracker::{Tracker, TrackerKind};
+use pullyard_domain::project::tracker::{Tracker, TrackerKind};
+use pullyard_domain::text::id::{IntegrationId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_forge::{Actor, Error as ForgeError, ErrorKind, Issue, IssueChange, IssueChangeKind, IssueClient};
 use pullyard_tracker as tracker;
 use pullyard_tracker::{Applied, Change, Desired, Error as ToolError, Snapshot, Step};

@@ -3,8 +3,8 @@
 use crate::counters::Counter;
 use crate::webhook::verify::match_secret;
 use crate::{Context, Error};
-use pullyard_domain::id::{IntegrationId, ProjectId};
-use pullyard_domain::tracker::TrackerKind;
+use pullyard_domain::project::tracker::TrackerKind;
+use pullyard_domain::text::id::{IntegrationId, ProjectId};
 use pullyard_outbound::HeaderMap;
 use pullyard_outbound::standard_webhooks::{VerifyError, verify};
 

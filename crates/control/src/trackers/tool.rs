@@ -7,10 +7,10 @@ use crate::trackers::call_error::CallError;
 use crate::trackers::client::connect_client;
 use crate::trackers::issues::IssueTicket;
 use crate::{Context, Error};
-use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::project::Settings;
-use pullyard_domain::time::Timestamp;
-use pullyard_domain::tracker::{ToolAccount, Tracker, TrackerKind};
+use pullyard_domain::project::tracker::{ToolAccount, Tracker, TrackerKind};
+use pullyard_domain::text::id::{ProjectId, TicketKey};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::Write;
 use pullyard_tracker::{Applied, Desired, Error as ToolError, OwnTool, Snapshot, Subject, ToolClient};
 

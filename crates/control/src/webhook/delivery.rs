@@ -1,11 +1,11 @@
 //! A delivery of a webhook: its request, and its entry in the ledger.
 
 use crate::{Context, Error};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, Source};
-use pullyard_domain::forge::ForgeKind;
-use pullyard_domain::hook::Webhook;
-use pullyard_domain::id::{DeliveryId, EventId, RepositoryName};
+use pullyard_domain::project::forge::ForgeKind;
+use pullyard_domain::project::hook::Webhook;
+use pullyard_domain::review::delivery::{Delivery, Source};
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{DeliveryId, EventId, RepositoryName};
 
 #[derive(Clone, Copy)]
 pub struct WebhookRequest<'a> {

@@ -2,10 +2,10 @@
 
 use super::delivery::new_delivery;
 use crate::{Context, Error};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::hook::{RECORD_INTERVAL, Webhook};
-use pullyard_domain::id::{DeliveryId, EventId};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::project::hook::{RECORD_INTERVAL, Webhook};
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{DeliveryId, EventId};
+use pullyard_domain::text::time::Timestamp;
 
 fn is_due(since: Option<Timestamp>, now: Timestamp) -> bool {
     since.is_none_or(|at| now.since(at) >= RECORD_INTERVAL)

@@ -4,9 +4,9 @@ use super::delivery::WebhookRequest;
 use crate::admin::rotate_secret::previous_version;
 use crate::{Context, Error};
 use pullyard_cloud::Versions;
-use pullyard_domain::decision::Reason;
-use pullyard_domain::hook::Webhook;
-use pullyard_domain::secret::SecretKind;
+use pullyard_domain::project::hook::Webhook;
+use pullyard_domain::project::secret::SecretKind;
+use pullyard_domain::text::decision::Reason;
 use pullyard_forge::webhook::{Secret, SignatureError, verify};
 
 /// Refuses a malformed call before reading a secret. If no secret matches, fetches newer ones, at most once in ten

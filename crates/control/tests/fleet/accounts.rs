@@ -4,12 +4,12 @@ use crate::prelude::*;
 use crate::world::{World, job_result};
 use pullyard_control::attempt::{Finish, finish_attempt, set_phase};
 use pullyard_control::{Counter, Error, pause_job};
-use pullyard_domain::breaker::{Account, KeyOwner, START_SPREAD};
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::ClassId;
+use pullyard_domain::agent::breaker::{Account, KeyOwner, START_SPREAD};
+use pullyard_domain::job::select::ClassRequirements;
 use pullyard_domain::job::{AgentReport, AttemptEnd, End, JobPolicy};
-use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::text::Until;
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::id::ClassId;
 use serde_json::json;
 
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -7,17 +7,17 @@ use pullyard_control::review::{
     ProjectScope, PullRequestChange, decide_review, list_pull_request_views, record_pull_request_change,
 };
 use pullyard_control::{Answer, Error, LimitRaise, RaisedSubject, cancel_job, delete_ticket, raise_limit, sweep};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Source;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::ReviewId;
 use pullyard_domain::job::{End, JobKind, JobResult};
-use pullyard_domain::output::{JobOutput, PostedReview};
+use pullyard_domain::project::spending::{DEFAULT_RAISE_TIME, RaiseRight, Spending, SpentOn};
 use pullyard_domain::project::{AgentReviewSettings, OfflinePolicy, ReviewWhen};
-use pullyard_domain::pull_request::{Note, PullRequestState};
-use pullyard_domain::report::review_output::ReviewOutput;
+use pullyard_domain::review::delivery::Source;
+use pullyard_domain::review::output::{JobOutput, PostedReview};
+use pullyard_domain::review::pull_request::{Note, PullRequestState};
+use pullyard_domain::review::report::review_output::ReviewOutput;
 use pullyard_domain::review::{Author, PullRequestSnapshot, RequestedAction, ReviewEvent, ReviewRequest};
-use pullyard_domain::spending::{DEFAULT_RAISE_TIME, RaiseRight, Spending, SpentOn};
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::id::ReviewId;
 
 struct ReviewedWorld {
     world: World,
@@ -304,7 +304,8 @@ async fn output_of_another_kind_is_refused() {
     let desk = ReviewedWorld::new().await;
     let job = desk.request("c1", "a", false).await.job.unwrap();
     let fence = desk.world.claim(&job, None).await;
-    let output = Some(JobOutput::Read(pullyard_domain::output::Answer { text: "Yes.".into(), ..Default::default() }));
+    let output =
+        Some(JobOutput::Read(pullyard_domain::review::output::Answer { text: "Yes.".into(), ..Default::default() }));
     let id = FinishId::new("f1").unwrap();
     let finish = Finish { id, end: End::Completed(None), spent_usd_micros: None, work: None, output };
     let error = finish_attempt(&desk.world.ctx, &fence, &finish).await.unwrap_err();

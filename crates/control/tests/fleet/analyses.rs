@@ -4,13 +4,13 @@ use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::attempt::{Finish, finish_attempt};
 use pullyard_control::{Answer as Started, Error, StartAnalysis, hold_project, retry_job, start_analysis};
-use pullyard_domain::analysis::{Analysis, AnalysisReport, ItemKind, ItemList};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Source;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{DeliveryId, EventId, IntegrationId};
 use pullyard_domain::job::{End, JobKind};
-use pullyard_domain::output::{Answer, JobOutput};
+use pullyard_domain::review::analysis::{Analysis, AnalysisReport, ItemKind, ItemList};
+use pullyard_domain::review::delivery::Source;
+use pullyard_domain::review::output::{Answer, JobOutput};
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::id::{DeliveryId, EventId, IntegrationId};
 
 async fn new_world() -> World {
     let world = World::begin().await;

@@ -4,8 +4,8 @@ use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::attempt::find_checkpoint;
 use pullyard_control::{Error, artifact_url, list_artifacts, reserve_artifact};
-use pullyard_domain::artifact::{ArtifactKind, MissingReason, NewArtifact, RETENTION};
-use pullyard_domain::id::{ArtifactId, ArtifactName, Sha256Hex};
+use pullyard_domain::job::artifact::{ArtifactKind, MissingReason, NewArtifact, RETENTION};
+use pullyard_domain::text::id::{ArtifactId, ArtifactName, Sha256Hex};
 
 /// DynamoDB and S3 delete expired data late.
 #[tokio::test]

@@ -7,9 +7,9 @@ use pullyard_control::{
     Answer, Error, NewTicket, TextChanges, TicketEdit, TicketMove, cancel_job, create_ticket, delete_ticket,
     edit_ticket, list_deliveries, move_board_ticket, search_jobs, suggest_ticket_key, text_version,
 };
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::listing::{DeliveryFilter, JobFilter, JobSearch};
 use pullyard_domain::project::{Project, Statuses};
+use pullyard_domain::review::listing::{DeliveryFilter, JobFilter, JobSearch};
+use pullyard_domain::text::decision::Verdict;
 use pullyard_domain::ticket::rank::Place;
 
 const TRIGGER: &str = "AI Processing";

@@ -7,7 +7,7 @@ use pullyard_control::{
     AddedComment, CommentChange, CommentPage, Error, NewComment, add_comment, delete_ticket, edit_comment,
     list_comments,
 };
-use pullyard_domain::comment::Editor;
+use pullyard_domain::ticket::comment::Editor;
 
 fn key() -> TicketKey {
     TicketKey::new("APP-1").unwrap()
@@ -26,7 +26,7 @@ fn new_comment(world: &World, text: &str, request: Option<&str>) -> NewComment {
         key: key(),
         text: text.into(),
         caller: Requester { id: "t1".into(), name: "ana".into() },
-        right: pullyard_domain::spending::RaiseRight::Jobs,
+        right: pullyard_domain::project::spending::RaiseRight::Jobs,
         request: request.map(|request| EventId::new(request).unwrap()),
     }
 }

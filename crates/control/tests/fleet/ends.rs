@@ -5,8 +5,8 @@ use crate::world::{World, job_result};
 use pullyard_control::attempt::{Finish, finish_attempt};
 use pullyard_control::review::list_pull_request_views;
 use pullyard_control::{TicketMove, move_board_ticket};
-use pullyard_domain::failure::Failure;
 use pullyard_domain::job::End;
+use pullyard_domain::text::failure::Failure;
 use pullyard_store::RepositoryRemoval;
 
 async fn syncing(world: &World) -> (Job, Fence) {

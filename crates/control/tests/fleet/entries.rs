@@ -3,10 +3,10 @@
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::{Answer, Error, TicketMove, move_board_ticket, move_ticket};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Source;
-use pullyard_domain::event::TicketEvent;
-use pullyard_domain::id::{DeliveryId, RepositoryName};
+use pullyard_domain::review::delivery::Source;
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{DeliveryId, RepositoryName};
+use pullyard_domain::ticket::event::TicketEvent;
 
 const TODO: &str = "Todo";
 const TRIGGER: &str = "AI Processing";

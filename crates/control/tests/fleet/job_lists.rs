@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::search_jobs;
-use pullyard_domain::listing::{JobFilter, JobSearch};
+use pullyard_domain::review::listing::{JobFilter, JobSearch};
 
 #[tokio::test]
 async fn search_counts_all_matches_and_continues_after_the_last() {

@@ -5,9 +5,9 @@ use crate::world::{World, token};
 use pullyard_control::attempt::{find_checkpoint, issue_credentials, list_inputs, set_phase, start_attempt};
 use pullyard_control::runner::{RemovalState, remove_runner};
 use pullyard_control::{Bootstrap, Error, cancel_job, pause_job, reserve_artifact};
-use pullyard_domain::artifact::{ArtifactKind, NewArtifact};
-use pullyard_domain::budget::Budget;
-use pullyard_domain::id::{ArtifactName, RunnerId, Sha256Hex};
+use pullyard_domain::job::artifact::{ArtifactKind, NewArtifact};
+use pullyard_domain::project::budget::Budget;
+use pullyard_domain::text::id::{ArtifactName, RunnerId, Sha256Hex};
 use pullyard_store::Token;
 
 struct HeldJob {

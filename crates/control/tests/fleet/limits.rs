@@ -5,10 +5,10 @@ use crate::prelude::*;
 use crate::world::World;
 use futures::future::join_all;
 use pullyard_control::{cancel_job, continue_job, dispatch, pause_job, sweep};
-use pullyard_domain::id::RepositoryName;
+use pullyard_domain::job::limit::{Places, RunningLimits};
 use pullyard_domain::job::{Cancel, Placement, Priority};
-use pullyard_domain::limit::{Places, RunningLimits};
 use pullyard_domain::project::Repository;
+use pullyard_domain::text::id::RepositoryName;
 
 impl World {
     /// A project with these limits, whose hints are all lost.

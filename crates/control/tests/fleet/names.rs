@@ -13,12 +13,12 @@ use pullyard_control::{
     test_endpoint, test_repository,
 };
 use pullyard_domain::agent::ModelKey;
-use pullyard_domain::forge::Integration;
-use pullyard_domain::id::{EndpointId, HookName, IntegrationId, RepositoryName, SecretName};
-use pullyard_domain::naming::{Named, ProjectChange};
-use pullyard_domain::notice::{Endpoint, EndpointKind};
 use pullyard_domain::project::Project;
-use pullyard_domain::secret::SecretKind;
+use pullyard_domain::project::forge::Integration;
+use pullyard_domain::project::naming::{Named, ProjectChange};
+use pullyard_domain::project::secret::SecretKind;
+use pullyard_domain::run::notice::{Endpoint, EndpointKind};
+use pullyard_domain::text::id::{EndpointId, HookName, IntegrationId, RepositoryName, SecretName};
 use pullyard_testkit::Receiver;
 
 const KEY: &str = "fleet/job/key";

@@ -7,14 +7,14 @@ use pullyard_control::{
     Error, cancel_job, delete_endpoint, enable_endpoint, handle_call, list_endpoints, list_notices, put_endpoint,
     redeliver_notice, rotate_secret, send_notice, set_secret, sweep, test_endpoint,
 };
-use pullyard_domain::due::SHARDS;
-use pullyard_domain::host::{HostRest, host_of};
-use pullyard_domain::id::{EndpointId, SecretName};
-use pullyard_domain::naming::ProjectChange;
-use pullyard_domain::notice::{DeliveryState, Endpoint, EndpointKind, Notice, NoticeEvent};
-use pullyard_domain::secret::SecretKind;
+use pullyard_domain::project::naming::ProjectChange;
+use pullyard_domain::project::secret::SecretKind;
+use pullyard_domain::run::due::SHARDS;
+use pullyard_domain::run::notice::{DeliveryState, Endpoint, EndpointKind, Notice, NoticeEvent};
+use pullyard_domain::run::wakeup::{EffectMessage, NoticeWakeup, call_group};
+use pullyard_domain::text::host::{HostRest, host_of};
+use pullyard_domain::text::id::{EndpointId, SecretName};
 use pullyard_domain::text::percent_encode;
-use pullyard_domain::wakeup::{EffectMessage, NoticeWakeup, call_group};
 use pullyard_outbound::StatusCode;
 use pullyard_outbound::standard_webhooks::{SigningSecret, verify};
 use pullyard_store::WorkKey;

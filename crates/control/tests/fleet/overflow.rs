@@ -3,9 +3,9 @@
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::sweep;
-use pullyard_domain::breaker::{Account, AccountFault, AttemptRef, Breaker, BreakerCause, BreakerId, KeyOwner};
+use pullyard_domain::agent::breaker::{Account, AccountFault, AttemptRef, Breaker, BreakerCause, BreakerId, KeyOwner};
+use pullyard_domain::job::select::ClassRequirements;
 use pullyard_domain::job::{Claim, Placement, Priority};
-use pullyard_domain::select::ClassRequirements;
 use pullyard_store::Write;
 
 impl World {

@@ -3,11 +3,11 @@
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::{create_project, handle_call, poll_repository, set_ingress};
-use pullyard_domain::forge::{Auth, ForgeKind, Integration};
-use pullyard_domain::hook::poll_progress::{PollProgress, poll_interval};
-use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL};
-use pullyard_domain::id::IntegrationId;
-use pullyard_domain::wakeup::{EffectMessage, PollWakeup};
+use pullyard_domain::project::forge::{Auth, ForgeKind, Integration};
+use pullyard_domain::project::hook::poll_progress::{PollProgress, poll_interval};
+use pullyard_domain::project::hook::{Ingress, Poll, RECOVERY_INTERVAL};
+use pullyard_domain::run::wakeup::{EffectMessage, PollWakeup};
+use pullyard_domain::text::id::IntegrationId;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

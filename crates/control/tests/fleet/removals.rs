@@ -10,13 +10,13 @@ use pullyard_control::{
     Bootstrap, Error, ProjectDeletion, cancel_job, create_project, delete_project, delete_secret, remove_integration,
     remove_repository, set_secret,
 };
-use pullyard_domain::forge::{Auth, Integration};
-use pullyard_domain::hook::{Webhook, WebhookScope};
-use pullyard_domain::id::{HookName, IntegrationId, RepositoryName, SecretName};
 use pullyard_domain::job::DesiredState;
 use pullyard_domain::project::Repository;
-use pullyard_domain::removal::MIN_SECRET_AGE;
-use pullyard_domain::secret::SecretKind;
+use pullyard_domain::project::forge::{Auth, Integration};
+use pullyard_domain::project::hook::{Webhook, WebhookScope};
+use pullyard_domain::project::secret::SecretKind;
+use pullyard_domain::review::removal::MIN_SECRET_AGE;
+use pullyard_domain::text::id::{HookName, IntegrationId, RepositoryName, SecretName};
 use std::fmt::Debug;
 
 const PAGE: u64 = 100;

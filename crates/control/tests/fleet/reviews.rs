@@ -8,16 +8,16 @@ use pullyard_control::review::{
 use pullyard_control::{
     Answer, cancel_job, handle_effect, retry_job, set_integration_projects, settle_ticket, ticket_view,
 };
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, Source};
-use pullyard_domain::due::{self, Due};
-use pullyard_domain::host::{HostRest, host_of};
-use pullyard_domain::id::{DeliveryId, ReviewId};
 use pullyard_domain::job::{ContextFault, JobKind, RevisedPullRequest};
-use pullyard_domain::pull_request::{Note, PullRequestLink, PullRequestState};
+use pullyard_domain::review::delivery::{Delivery, Source};
+use pullyard_domain::review::pull_request::{Note, PullRequestLink, PullRequestState};
 use pullyard_domain::review::{Author, PullRequestSnapshot, RequestedAction, ReviewEvent, ReviewState};
+use pullyard_domain::run::due::{self, Due};
+use pullyard_domain::run::wakeup::{EffectMessage, JobWakeup, QueuedReview};
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::host::{HostRest, host_of};
+use pullyard_domain::text::id::{DeliveryId, ReviewId};
 use pullyard_domain::ticket::{LastJob, LastOutcome};
-use pullyard_domain::wakeup::{EffectMessage, JobWakeup, QueuedReview};
 
 const NUMBER: u64 = 7;
 

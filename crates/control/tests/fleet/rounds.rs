@@ -5,12 +5,12 @@ use crate::world::World;
 use pullyard_control::attempt::{BatchCounts, record_events};
 use pullyard_control::runner::record_heartbeat;
 use pullyard_control::{Report, sweep};
-use pullyard_domain::budget::Budget;
-use pullyard_domain::due::{SHARDS, shard};
-use pullyard_domain::hook::Poll;
+use pullyard_domain::agent::runner::{Drain, Heartbeat};
 use pullyard_domain::job::Placement;
-use pullyard_domain::pull_request::Note;
-use pullyard_domain::runner::{Drain, Heartbeat};
+use pullyard_domain::project::budget::Budget;
+use pullyard_domain::project::hook::Poll;
+use pullyard_domain::review::pull_request::Note;
+use pullyard_domain::run::due::{SHARDS, shard};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -132,7 +132,7 @@ async fn store_due_items(world: &World) -> (Poll, PullRequest) {
     assert_applied(ctx.store.put_poll(&poll).await);
     let id = PullRequestId { integration: repository.integration, repository: repository.id, number: 7 };
     let mut linked = PullRequest::new(id, world.project.clone(), None, None);
-    linked.set_note(Note::Decision { reason: pullyard_domain::decision::Reason::EditedReview {} });
+    linked.set_note(Note::Decision { reason: pullyard_domain::text::decision::Reason::EditedReview {} });
     assert_applied(ctx.store.link_if_absent(&linked).await);
     (poll, linked)
 }

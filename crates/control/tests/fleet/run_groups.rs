@@ -5,9 +5,9 @@ use crate::runs::{Started, ann, answer, answered, new_world, submission};
 use crate::world::World;
 use futures::future::join_all;
 use pullyard_control::{Error, RunOrder, SubmitFault, advance_run, order_run, show_run, submit_run};
-use pullyard_domain::id::RunId;
 use pullyard_domain::job::Priority;
 use pullyard_domain::run::{MAX_WAITING_RUNS, Run, RunState};
+use pullyard_domain::text::id::RunId;
 use pullyard_store::WorkKey;
 use serde_json::{Value, json};
 

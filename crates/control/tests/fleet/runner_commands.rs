@@ -5,8 +5,8 @@ use crate::world::World;
 use pullyard_control::attempt::{YieldOutcome, YieldReport, set_phase, yield_job};
 use pullyard_control::runner::{RemovalState, RunnerCommand, command_runner, remove_runner};
 use pullyard_control::{Error, cancel_job, continue_job, job_view, pause_job};
+use pullyard_domain::agent::runner::Refusal;
 use pullyard_domain::job::{DesiredState, PUSH_WINDOW, SuspendReport, Suspension};
-use pullyard_domain::runner::Refusal;
 
 fn drain(by: &str) -> RunnerCommand {
     RunnerCommand::Drain { by: by.into() }

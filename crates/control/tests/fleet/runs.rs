@@ -11,16 +11,16 @@ use pullyard_control::{
     Error, RunKey, RunOrder, RunSubmission, SubmitFault, Submitted, advance_run, hold_project, list_notices, order_run,
     put_endpoint, release_project, remove_repository, retry_job, show_run, submit_run, sweep,
 };
-use pullyard_domain::budget::Budget;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{EndpointId, RepositoryName, RunId};
 use pullyard_domain::job::{End, JobKind, STOP_TIMEOUT};
-use pullyard_domain::naming::ProjectChange;
-use pullyard_domain::notice::{Endpoint, EndpointKind, Notice};
-use pullyard_domain::output::{Answer, JobOutput};
-use pullyard_domain::prompt::Context as Prompt;
+use pullyard_domain::kinds::prompt::Context as Prompt;
+use pullyard_domain::project::budget::Budget;
+use pullyard_domain::project::naming::ProjectChange;
+use pullyard_domain::review::output::{Answer, JobOutput};
+use pullyard_domain::run::notice::{Endpoint, EndpointKind, Notice};
 use pullyard_domain::run::{Answer as Verdict, Run};
 use pullyard_domain::text::Quoted;
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::id::{EndpointId, RepositoryName, RunId};
 use pullyard_store::{RepositoryRemoval, WorkKey};
 use serde_json::{Value, json};
 
@@ -89,7 +89,7 @@ impl Started {
 
     pub(crate) async fn due(&self) -> Vec<WorkKey> {
         let (mut due, now) = (Vec::new(), self.world.ctx.clock.now());
-        for shard in 0..pullyard_domain::due::SHARDS {
+        for shard in 0..pullyard_domain::run::due::SHARDS {
             let rows = self.world.ctx.store.list_due(shard, 100).await.unwrap();
             due.extend(rows.into_iter().filter(|(_, at)| *at <= now).map(|(key, _)| key));
         }

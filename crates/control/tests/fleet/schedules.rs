@@ -7,15 +7,15 @@ use pullyard_control::{
     list_deliveries, list_notices, load_schedule, put_endpoint, put_schedule, put_template, release_project,
     remove_repository, run_due_schedules, sweep,
 };
-use pullyard_domain::decision::Reason;
-use pullyard_domain::id::{EndpointId, IntegrationId, RepositoryName, RunId, ScheduleName, TemplateName};
 use pullyard_domain::job::JobKind;
-use pullyard_domain::listing::DeliveryFilter;
-use pullyard_domain::naming::ProjectChange;
-use pullyard_domain::notice::{Endpoint, EndpointKind};
 use pullyard_domain::project::Repository;
-use pullyard_domain::schedule::{Schedule, ScheduleCommand, ScheduleId, ScheduleSpec};
-use pullyard_domain::template::TemplateId;
+use pullyard_domain::project::naming::ProjectChange;
+use pullyard_domain::project::schedule::{Schedule, ScheduleCommand, ScheduleId, ScheduleSpec};
+use pullyard_domain::project::template::TemplateId;
+use pullyard_domain::review::listing::DeliveryFilter;
+use pullyard_domain::run::notice::{Endpoint, EndpointKind};
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{EndpointId, IntegrationId, RepositoryName, RunId, ScheduleName, TemplateName};
 use serde_json::json;
 
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use crate::world::World;
 use futures::future::join_all;
-use pullyard_domain::breaker::Account;
+use pullyard_domain::agent::breaker::Account;
 use pullyard_domain::job::{Claim, JobKind};
 use pullyard_testkit::Lag;
 

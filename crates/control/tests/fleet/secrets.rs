@@ -4,9 +4,9 @@ use crate::delayed_call::DelayedCall;
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::{Error, UserSecret, delete_secret, list_secret_users, list_secrets, rotate_secret, set_secret};
-use pullyard_domain::id::SecretName;
-use pullyard_domain::removal::MIN_SECRET_AGE;
-use pullyard_domain::secret::SecretKind;
+use pullyard_domain::project::secret::SecretKind;
+use pullyard_domain::review::removal::MIN_SECRET_AGE;
+use pullyard_domain::text::id::SecretName;
 use pullyard_store::SecretRecord;
 
 const SSH: &str = "fleet/job/ssh";

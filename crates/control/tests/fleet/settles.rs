@@ -4,11 +4,11 @@ use crate::prelude::*;
 use crate::world::{World, job_result};
 use pullyard_control::attempt::{Finish, finish_attempt};
 use pullyard_control::{Error, settle_ticket};
-use pullyard_domain::budget::Budget;
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::id::DeliveryId;
 use pullyard_domain::job::End;
+use pullyard_domain::project::budget::Budget;
+use pullyard_domain::review::delivery::Delivery;
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::DeliveryId;
 use pullyard_domain::ticket::{DesiredState, Entry, StatusMove, Target};
 
 const TRIGGER: &str = "AI Processing";

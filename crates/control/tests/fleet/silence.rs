@@ -4,11 +4,11 @@ use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::attempt::{BatchCounts, record_events, set_phase};
 use pullyard_control::{Error, dispatch, sweep};
-use pullyard_domain::due;
-use pullyard_domain::failure::Failure;
+use pullyard_domain::agent::runner::Presence;
 use pullyard_domain::job::{Cancel, Claim, MAX_STOP_TIME};
 use pullyard_domain::project::OfflinePolicy;
-use pullyard_domain::runner::Presence;
+use pullyard_domain::run::due;
+use pullyard_domain::text::failure::Failure;
 use serde_json::{Value, json};
 
 const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/fleet/1";
@@ -54,7 +54,7 @@ async fn beat(world: &World, fence: &Fence) -> Result<(), Error> {
 }
 
 fn failure(job: &Job) -> Option<&'static str> {
-    job.failure.as_ref().map(pullyard_domain::failure::Failure::code)
+    job.failure.as_ref().map(pullyard_domain::text::failure::Failure::code)
 }
 
 #[tokio::test]

@@ -8,9 +8,9 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use pullyard_control::{Clock, Counter, create_project, hold_project, release_project, sweep};
-use pullyard_domain::hook::Poll;
+use pullyard_domain::agent::runner::Presence;
 use pullyard_domain::project::Repository;
-use pullyard_domain::runner::Presence;
+use pullyard_domain::project::hook::Poll;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 

@@ -15,17 +15,16 @@ use pullyard_control::{
     Clock, Connections, Context, ContextParts, Error, ForgeTokens, NewTicket, create_project, create_ticket,
 };
 use pullyard_domain::agent::Agent;
-use pullyard_domain::breaker::{self, AccountFault, AttemptRef, Breaker, BreakerCause, BreakerId, KeyOwner};
-use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
-use pullyard_domain::hook::{Webhook, WebhookScope};
-use pullyard_domain::id::{HookName, IntegrationId, RepositoryName, SecretName};
+use pullyard_domain::agent::breaker::{self, AccountFault, AttemptRef, Breaker, BreakerCause, BreakerId, KeyOwner};
+use pullyard_domain::agent::checks::CommandOverrides;
+use pullyard_domain::agent::runner::Heartbeat;
+use pullyard_domain::job::select::ClassRequirements;
 use pullyard_domain::job::{Claim, JobKind, JobResult, Priority};
-use pullyard_domain::kinds::{JobPlan, plan_without_ticket};
+use pullyard_domain::kinds::{JobPlan, plan_without_ticket, prompt};
+use pullyard_domain::project::forge::{Account, Auth, ForgeKind, Integration};
+use pullyard_domain::project::hook::{Webhook, WebhookScope};
 use pullyard_domain::project::{Project, Repository};
-use pullyard_domain::prompt;
-use pullyard_domain::runner::Heartbeat;
-use pullyard_domain::select::ClassRequirements;
+use pullyard_domain::text::id::{HookName, IntegrationId, RepositoryName, SecretName};
 use pullyard_domain::ticket::Entry;
 use pullyard_emulator::{ACCESS_KEY_ID, Access, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_outbound::AllowedRanges;

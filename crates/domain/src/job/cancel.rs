@@ -13,8 +13,8 @@
 
 use super::transition::End;
 use super::{ActiveAttempt, DesiredState, Job, JobStatus, Placement, TransitionRefusal};
+use crate::text::time::Timestamp;
 use crate::text::truncate;
-use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The money that a job reserves from its project's budget and returns.
 
 use super::{Fence, Job, TransitionRefusal};
-use crate::budget::{Budget, Charge, MAX_USD_MICROS, Refund};
+use crate::project::budget::{Budget, Charge, MAX_USD_MICROS, Refund};
 
 impl Budget {
     pub fn charge(&self, job: &Job) -> Option<Charge> {

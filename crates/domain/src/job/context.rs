@@ -3,9 +3,9 @@
 
 use super::transition::WAKE_TIMEOUT;
 use super::{Job, JobStatus, TransitionRefusal};
-use crate::failure::Failure;
+use crate::text::failure::Failure;
+use crate::text::time::Timestamp;
 use crate::text::truncate;
-use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

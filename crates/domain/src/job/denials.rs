@@ -2,7 +2,7 @@
 
 use super::{Job, JobStatus, MAX_INPUTS, TransitionRefusal};
 use crate::agent::COMMAND;
-use crate::denial::Denial;
+use crate::text::denial::Denial;
 
 impl Denial {
     pub fn already_ended(job: &Job) -> Self {

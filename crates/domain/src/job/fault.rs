@@ -1,7 +1,7 @@
 //! Failed starts of a task: which are transient, when to try again, and when to fail.
 
+use crate::text::time::Timestamp;
 use crate::text::truncate;
-use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

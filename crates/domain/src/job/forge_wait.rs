@@ -5,7 +5,7 @@
 use super::transition::{Fence, PUSH_WINDOW, TransitionRefusal};
 use super::{DesiredState, Job, JobStatus};
 use crate::text::Cause;
-use crate::time::Timestamp;
+use crate::text::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -59,8 +59,8 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explanation::{explain_job, wait_reason};
     use crate::fixtures::{active, fence, heartbeat_at, time_at};
+    use crate::job::explanation::{explain_job, wait_reason};
 
     fn syncing() -> Job {
         let job = active(JobStatus::Executing);

@@ -1,8 +1,8 @@
 //! Heartbeats of an attempt: when one is stored, and how long the attempt has been silent.
 
 use super::{ActiveAttempt, Fence, Job, TransitionRefusal};
-use crate::runner::OFFLINE_AFTER;
-use crate::time::Timestamp;
+use crate::agent::runner::OFFLINE_AFTER;
+use crate::text::time::Timestamp;
 use std::time::Duration;
 
 /// Time after its limit in which a job may end by itself, before the sweeper ends it.

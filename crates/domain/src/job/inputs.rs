@@ -3,7 +3,7 @@
 
 use super::transition::{Fence, TransitionRefusal};
 use super::{Job, JobStatus};
-use crate::time::Timestamp;
+use crate::text::time::Timestamp;
 
 impl Job {
     /// Records how many inputs the agent has read. `AlreadyDone`: no change.

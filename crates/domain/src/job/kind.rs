@@ -8,7 +8,7 @@ mod review;
 mod revise;
 
 use super::Job;
-use crate::code::coded_enum;
+use crate::text::code::coded_enum;
 pub use review::PullRequestUnderReview;
 use serde::{Deserialize, Serialize};
 

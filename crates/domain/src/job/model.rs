@@ -5,16 +5,16 @@
 //! | Executing | Ready; Paused or Cancelled if a user requested that; Failed if the job has waited enough |
 //! | any other | Failed, or Cancelled if a user requested that |
 //!
-//! [`crate::breaker`] decides until when an account is not used.
+//! [`crate::agent::breaker`] decides until when an account is not used.
 
 use super::transition::{End, Fence, TransitionRefusal};
 use super::{DesiredState, Job, JobStatus, LastReport, Placement, Session};
-use crate::breaker::{AccountFault, BreakerCause, CHECK_INTERVAL, MAX_WAIT};
-use crate::failure::Failure;
-use crate::id::FinishId;
+use crate::agent::breaker::{AccountFault, BreakerCause, CHECK_INTERVAL, MAX_WAIT};
 use crate::project::Resume;
-use crate::time::Timestamp;
-use crate::wait::Wait;
+use crate::text::failure::Failure;
+use crate::text::id::FinishId;
+use crate::text::time::Timestamp;
+use crate::text::wait::Wait;
 use serde::{Deserialize, Serialize};
 
 /// Most model faults that a job survives.
@@ -32,7 +32,7 @@ pub struct ModelWait {
 
 impl ModelWait {
     pub fn wait_reason(&self, now: Timestamp) -> Option<Wait> {
-        (now < self.until).then(|| crate::breaker::wait_reason(self.cause, &self.capability, self.until))
+        (now < self.until).then(|| crate::agent::breaker::wait_reason(self.cause, &self.capability, self.until))
     }
 }
 

@@ -13,10 +13,10 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::due::{self, Due};
     use crate::fixtures::{active, ready_job, time_at};
     use crate::job::{JobStatus, Placement};
     use crate::project::Priority;
+    use crate::run::due::{self, Due};
     use proptest::prelude::*;
     use std::time::Duration;
 

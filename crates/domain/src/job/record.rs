@@ -1,10 +1,10 @@
 //! The record of an ended attempt.
 
 use super::ActiveAttempt;
-use crate::checks::CheckRun;
-use crate::failure::Failure;
-use crate::id::{JobId, Sha256Hex};
-use crate::time::Timestamp;
+use crate::agent::checks::CheckRun;
+use crate::text::failure::Failure;
+use crate::text::id::{JobId, Sha256Hex};
+use crate::text::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,7 +125,7 @@ impl AgentReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::CheckOutcome;
+    use crate::agent::checks::CheckOutcome;
     use crate::fixtures::{active, time_at, work};
     use crate::job::JobStatus;
 

@@ -1,9 +1,9 @@
 //! Retries: a new job that repeats the work of an ended one.
 
 use super::{ContinuedPullRequest, Job, JobKind, JobStatus};
-use crate::failure::Failure;
-use crate::id::JobId;
 use crate::project::Settings;
+use crate::text::failure::Failure;
+use crate::text::id::JobId;
 use crate::ticket::Ticket;
 
 pub fn check_retryable(job: &Job) -> Result<(), JobStatus> {

@@ -1,12 +1,12 @@
 //! The part of a job in the spending of its ticket or pull request.
 
 use super::{AgentWrites, End, Job, JobStatus};
-use crate::budget::format_usd;
-use crate::failure::Failure;
-use crate::id::TicketKey;
-use crate::spending::{JobCharge, MIN_USD_MICROS, Spending, SpendingLimits, SpentOn};
+use crate::project::budget::format_usd;
+use crate::project::spending::{JobCharge, MIN_USD_MICROS, Spending, SpendingLimits, SpentOn};
 use crate::text::Cause;
-use crate::time::Timestamp;
+use crate::text::failure::Failure;
+use crate::text::id::TicketKey;
+use crate::text::time::Timestamp;
 
 impl Spending {
     /// Adds a new job. `None` if the limits have no room for it.

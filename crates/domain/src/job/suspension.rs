@@ -17,10 +17,10 @@
 
 use super::transition::{End, Fence, TransitionRefusal};
 use super::{Cancel, DesiredState, Job, JobStatus, LastReport};
-use crate::failure::Failure;
-use crate::id::{FinishId, JobId, RunnerId};
+use crate::text::failure::Failure;
+use crate::text::id::{FinishId, JobId, RunnerId};
+use crate::text::time::Timestamp;
 use crate::text::{Span, truncate, truncate_lines};
-use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

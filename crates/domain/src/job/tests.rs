@@ -344,7 +344,7 @@ fn end_records_attempt_time_and_outcome() {
 
 #[test]
 fn stored_failures_are_clipped() {
-    let long = || crate::failure::Failure::Unknown { last_words: "x".repeat(9_000) };
+    let long = || crate::text::failure::Failure::Unknown { last_words: "x".repeat(9_000) };
     let stored = |job: Job| serde_json::to_string(&job).unwrap().len();
     let small = stored(active(JobStatus::Syncing)) + 500;
     assert!(

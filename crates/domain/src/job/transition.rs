@@ -9,9 +9,9 @@ use super::{
     ActiveAttempt, AttemptEnd, DesiredState, Dispatch, Job, JobResult, JobStatus, LastReport, Placement, Publishes,
     PushedCommit,
 };
-use crate::failure::Failure;
-use crate::id::{ClaimId, FinishId, InstanceId, JobId, RunnerId};
-use crate::time::Timestamp;
+use crate::text::failure::Failure;
+use crate::text::id::{ClaimId, FinishId, InstanceId, JobId, RunnerId};
+use crate::text::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

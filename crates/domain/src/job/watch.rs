@@ -1,7 +1,7 @@
 //! How often a runner sends events: soon while a user watches, else in large batches at a fraction of the cost.
 
 use super::Job;
-use crate::time::Timestamp;
+use crate::text::time::Timestamp;
 use std::time::Duration;
 
 /// How long one request counts as watching.

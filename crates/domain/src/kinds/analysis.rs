@@ -2,9 +2,9 @@
 
 use super::plan::{JobPlan, new_job};
 use crate::agent::files::{INPUT_FOLDER, OUTPUT_FILE};
-use crate::analysis::{MAX_NEXT_STEP_CHARS, MAX_SUMMARY_CHARS};
 use crate::job::{Job, JobKind};
-use crate::prompt::Context;
+use crate::kinds::prompt::Context;
+use crate::review::analysis::{MAX_NEXT_STEP_CHARS, MAX_SUMMARY_CHARS};
 
 pub(super) fn introduction(context: &Context) -> String {
     let repository = &context.repository.name;

@@ -2,7 +2,7 @@
 
 use super::plan::{JobPlan, branch_name, new_job};
 use crate::job::{ContinuedPullRequest, Job, JobKind};
-use crate::prompt::{Context, DONE_FOR_YOU};
+use crate::kinds::prompt::{Context, DONE_FOR_YOU};
 use crate::run::StepContext;
 use crate::ticket::Ticket;
 
@@ -46,9 +46,9 @@ pub fn plan_without_ticket(plan: &JobPlan<'_>) -> Job {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::JobId;
     use crate::project::Settings;
-    use crate::time::Timestamp;
+    use crate::text::id::JobId;
+    use crate::text::time::Timestamp;
 
     #[test]
     fn jobs_without_a_ticket_have_distinct_branches() {

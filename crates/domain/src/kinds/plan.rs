@@ -1,11 +1,11 @@
 //! Creates a job with all data that is frozen at its creation.
 
-use crate::id::{ClassId, JobId, ProjectId, TicketKey};
 use crate::job::{DesiredState, Dispatch, Job, JobKind, JobPolicy, JobStatus, Placement, Priority, WAKE_TIMEOUT};
-use crate::key_of::KeyOwner;
+use crate::project::task::Task;
 use crate::project::{DEFAULT_SUSPENSION_LIMIT, Repository, Settings};
-use crate::task::Task;
-use crate::time::Timestamp;
+use crate::text::id::{ClassId, JobId, ProjectId, TicketKey};
+use crate::text::key_of::KeyOwner;
+use crate::text::time::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 

@@ -3,8 +3,8 @@
 use super::plan::{JobPlan, new_job};
 use crate::agent::files::OUTPUT_FILE;
 use crate::job::{Job, JobKind};
-use crate::output::MAX_ANSWER_CHARS;
-use crate::prompt::Context;
+use crate::kinds::prompt::Context;
+use crate::review::output::MAX_ANSWER_CHARS;
 use crate::run::StepContext;
 
 pub(super) fn introduction(context: &Context) -> String {

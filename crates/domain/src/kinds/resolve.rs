@@ -1,9 +1,9 @@
 //! Reviews a pull request, fixes the findings, and posts one report.
 
 use crate::agent::files::{INPUT_FOLDER, OUTPUT_FILE, PULLYARD_FOLDER};
-use crate::prompt::{Context, DONE_FOR_YOU};
-use crate::report::fix_output::{COMMITS_FILE, FINDINGS_FILE, MAX_COMMITS};
-use crate::report::review_output::MAX_VERDICT_CHARS;
+use crate::kinds::prompt::{Context, DONE_FOR_YOU};
+use crate::review::report::fix_output::{COMMITS_FILE, FINDINGS_FILE, MAX_COMMITS};
+use crate::review::report::review_output::MAX_VERDICT_CHARS;
 
 /// The prompt of the agent that fixes. The reviewing agent gets [`super::review::review_prompt`].
 pub(super) fn introduction(context: &Context) -> String {

@@ -3,12 +3,12 @@
 use super::plan::{JobPlan, new_job};
 use super::revise::lock_ticket;
 use crate::agent::files::{INPUT_FOLDER, OUTPUT_FILE};
-use crate::id::RepositoryName;
 use crate::job::{Job, JobKind, Publishes, PullRequestUnderReview, RevisedPullRequest};
-use crate::prompt::Context;
-use crate::report::review_output::{
+use crate::kinds::prompt::Context;
+use crate::review::report::review_output::{
     MAX_BODY_CHARS, MAX_FINDINGS, MAX_SUMMARY_CHARS, MAX_TITLE_CHARS, MAX_VERDICT_CHARS,
 };
+use crate::text::id::RepositoryName;
 use crate::ticket::Ticket;
 
 pub(super) fn introduction(context: &Context) -> String {

@@ -2,10 +2,10 @@
 
 use super::plan::{JobPlan, new_job};
 use crate::agent::files::REPLIES_FILE;
-use crate::id::ReviewId;
 use crate::job::{ContextWait, Job, JobKind, JobStatus, RevisedPullRequest};
-use crate::prompt::{Context, DONE_FOR_YOU};
-use crate::pull_request::{LastRevision, Note, PullRequest};
+use crate::kinds::prompt::{Context, DONE_FOR_YOU};
+use crate::review::pull_request::{LastRevision, Note, PullRequest};
+use crate::text::id::ReviewId;
 use crate::ticket::Ticket;
 
 pub(super) fn introduction(context: &Context) -> String {

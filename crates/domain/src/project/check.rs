@@ -2,11 +2,11 @@
 
 use super::Settings;
 use super::endpoint::Endpoint;
+use crate::agent::checks::{MAX_LIMIT_SECS, MAX_OUTPUT_KIB};
+use crate::agent::egress::AllowList;
 use crate::agent::{ChoiceLevel, choices, is_valid_model_name, model_name_rule};
-use crate::checks::{MAX_LIMIT_SECS, MAX_OUTPUT_KIB};
-use crate::commits::{CommitSettings, MAX_CHARS};
-use crate::egress::AllowList;
-use crate::setting_fault::{SettingFault, fault};
+use crate::project::commits::{CommitSettings, MAX_CHARS};
+use crate::text::setting_fault::{SettingFault, fault};
 
 pub(super) fn validate_agent(settings: &Settings) -> Result<(), SettingFault> {
     match (&settings.agent, &settings.model) {

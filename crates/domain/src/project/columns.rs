@@ -1,9 +1,9 @@
 //! The columns of a project's board: an ordered list of ticket statuses, some of which have a meaning for Pullyard.
 
 use super::Statuses;
-use crate::nearest::find_nearest;
-use crate::setting_fault::{SettingFault, fault};
 use crate::text::is_line;
+use crate::text::nearest::find_nearest;
+use crate::text::setting_fault::{SettingFault, fault};
 use serde::{Deserialize, Deserializer};
 
 /// As many as a ticket tool may have.

@@ -1,10 +1,10 @@
 //! Derives a new job's agent, commands, author and task from the project's settings.
 
 use super::{Repository, Settings};
+use crate::agent::checks::{CommandOverrides, JobCommands};
 use crate::agent::{AUTO, Agent, PROJECT};
-use crate::checks::{CommandOverrides, JobCommands};
-use crate::commits::{Author, CommitSettings, DEFAULT_EMAIL, DEFAULT_NAME};
-use crate::task::Task;
+use crate::project::commits::{Author, CommitSettings, DEFAULT_EMAIL, DEFAULT_NAME};
+use crate::project::task::Task;
 
 impl Agent {
     /// Resolves `project` to the agent and model of these settings, or to `auto` if they name none. Others stay.

@@ -1,10 +1,10 @@
 //! Endpoints: their settings, and how messages reach them.
 
 use super::notice_event::NoticeEvent;
-use crate::code::coded_enum;
-use crate::id::{EndpointId, NoticeId, ProjectId};
-use crate::setting_fault::{SettingFault, fault};
-use crate::time::Timestamp;
+use crate::text::code::coded_enum;
+use crate::text::id::{EndpointId, NoticeId, ProjectId};
+use crate::text::setting_fault::{SettingFault, fault};
+use crate::text::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The events of a project that its endpoints receive.
 
-use crate::code::coded_enum;
+use crate::text::code::coded_enum;
 use serde::{Deserialize, Serialize};
 
 coded_enum! {

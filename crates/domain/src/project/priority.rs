@@ -1,8 +1,8 @@
 //! The priority of a job among the jobs that wait, as an offset of its creation time.
 //! A job is overtaken only by jobs that are at most twice the offset younger, so none starves.
 
-use crate::code::coded_enum;
-use crate::time::Timestamp;
+use crate::text::code::coded_enum;
+use crate::text::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::project::ToolChoice;
-use crate::tracker::{ToolStatus, TrackerKind};
+use crate::project::tracker::{ToolStatus, TrackerKind};
 
 #[track_caller]
 fn check(change: impl FnOnce(&mut Settings), expected: Result<(), &str>) {

@@ -1,9 +1,9 @@
 //! A project's choice of a ticket tool.
 
 use super::Statuses;
-use crate::id::IntegrationId;
-use crate::setting_fault::{SettingFault, fault};
-use crate::tracker::{ToolStatus, TrackerSettings};
+use crate::project::tracker::{ToolStatus, TrackerSettings};
+use crate::text::id::IntegrationId;
+use crate::text::setting_fault::{SettingFault, fault};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

@@ -1,13 +1,13 @@
 //! The facts of the decision about a review, which the ledger stores with it.
 
 use super::{Permission, RequestedAction};
-use crate::budget::{Budget, DailyUsage};
-use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use crate::project::Settings;
-use crate::pull_request::{LastRevision, PullRequestState};
-use crate::spending::SpendingFact;
+use crate::project::budget::{Budget, DailyUsage};
+use crate::project::spending::SpendingFact;
+use crate::review::pull_request::{LastRevision, PullRequestState};
+use crate::text::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use crate::text::time::Timestamp;
 use crate::ticket::LastOutcome;
-use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,11 +5,11 @@ mod agent_review;
 
 pub use super::facts::{AgentReviewFacts, ReviewFacts, ReviewSettings, StoredResult, TicketFacts};
 use super::{Permission, RequestedAction, ReviewEvent};
-use crate::decision::Reason;
-use crate::id::JobId;
-use crate::pull_request::{PullRequestState, REVISE_WINDOW, pull_request_label};
+use crate::review::pull_request::{PullRequestState, REVISE_WINDOW, pull_request_label};
+use crate::text::decision::Reason;
+use crate::text::id::JobId;
+use crate::text::time::Timestamp;
 use crate::ticket::{LastOutcome, MAX_DEFERRED};
-use crate::time::Timestamp;
 pub use agent_review::AGENT_REVIEW_GUARDS;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

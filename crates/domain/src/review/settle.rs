@@ -3,10 +3,10 @@
 
 use super::guard::{self, ReviewFacts, next_revision_at};
 use super::{RequestedAction, Review, ReviewState, resolve_absorbed};
-use crate::decision::Reason;
-use crate::id::{JobId, ReviewId};
-use crate::spending::SpendingFact;
-use crate::time::Timestamp;
+use crate::project::spending::SpendingFact;
+use crate::text::decision::Reason;
+use crate::text::id::{JobId, ReviewId};
+use crate::text::time::Timestamp;
 use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

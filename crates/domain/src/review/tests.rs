@@ -2,8 +2,8 @@ use super::*;
 use crate::fixtures::{
     finish, job_id, just_before, key, linked_pull_request, no_changes_failure, project_id, result, review_id, time_at,
 };
-use crate::id::IntegrationId;
 use crate::job::{End, JobStatus};
+use crate::text::id::IntegrationId;
 
 fn author() -> Author {
     Author { id: 7, login: "ann".into(), bot: false }

@@ -3,12 +3,12 @@
 use super::facts::{JobEnd, RunFacts, StepEnd, StepJob, StepJobPlan};
 use super::rules::Rules;
 use super::{Run, StepReason, StepState, WorkLeft};
-use crate::explanation::is_allowed_without_change;
-use crate::failure::{Failure, FailureClass};
+use crate::job::explanation::is_allowed_without_change;
 use crate::job::{DesiredState, Job, JobStatus, Placement};
-use crate::output::Answer;
 use crate::project::OfflinePolicy;
-use crate::time::Timestamp;
+use crate::review::output::Answer;
+use crate::text::failure::{Failure, FailureClass};
+use crate::text::time::Timestamp;
 
 impl StepEnd {
     /// Without cost and output.

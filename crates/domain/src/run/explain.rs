@@ -2,11 +2,11 @@
 
 use super::facts::RunFacts;
 use super::{Run, RunFailure, RunState, RunStep, RunWant, StepReason, StepState};
-use crate::budget::format_usd;
-use crate::code::vocabulary;
-use crate::id::{JobId, ProjectId, RunId};
+use crate::project::budget::format_usd;
 use crate::text::Cause;
-use crate::wait::Resolution;
+use crate::text::code::vocabulary;
+use crate::text::id::{JobId, ProjectId, RunId};
+use crate::text::wait::Resolution;
 
 vocabulary! {
     pub enum StepWait: Resolution {
@@ -137,7 +137,7 @@ impl Run {
 mod tests {
     use super::*;
     use crate::fixtures::{project_id, time_at};
-    use crate::plan::Plan;
+    use crate::project::plan::Plan;
     use serde_json::json;
 
     #[test]

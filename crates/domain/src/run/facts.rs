@@ -2,10 +2,10 @@
 
 use super::Run;
 use super::group::{Group, GroupFacts};
-use crate::failure::FailureClass;
-use crate::id::JobId;
-use crate::plan::{Plan, SpawnRequest};
-use crate::time::Timestamp;
+use crate::project::plan::{Plan, SpawnRequest};
+use crate::text::failure::FailureClass;
+use crate::text::id::JobId;
+use crate::text::time::Timestamp;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]

@@ -3,10 +3,10 @@
 use super::rules::Rules;
 use super::step_context::{MAX_RESULTS_CHARS, NeedResult, PatchSource, StepContext};
 use super::{Run, RunStep, SpawnedStep, StepState};
-use crate::plan::{Plan, PlanStep, PullRequestForm};
 use crate::project::Repository;
-use crate::prompt::untrusted::{remove_hidden, truncate_with_count};
+use crate::project::plan::{Plan, PlanStep, PullRequestForm};
 use crate::text::truncate;
+use crate::text::untrusted::{remove_hidden, truncate_with_count};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -5,9 +5,9 @@
 //! next run removes it.
 
 use super::{Run, RunState, WorkLeft};
-use crate::id::{ProjectId, RunId};
-use crate::plan::{Concurrency, Plan};
-use crate::time::Timestamp;
+use crate::project::plan::{Concurrency, Plan};
+use crate::text::id::{ProjectId, RunId};
+use crate::text::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

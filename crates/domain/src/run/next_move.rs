@@ -4,10 +4,10 @@ use super::explain::StepWait;
 use super::facts::{JobEnd, Move, RunFacts, StepEnd, StepJob, StepJobPlan};
 use super::rules::{Rules, Start};
 use super::{Run, RunFailure, RunState, RunWant, StepReason, StepState, WorkLeft};
-use crate::due::{self, Due};
-use crate::failure::FailureClass;
-use crate::id::JobId;
-use crate::time::Timestamp;
+use crate::run::due::{self, Due};
+use crate::text::failure::FailureClass;
+use crate::text::id::JobId;
+use crate::text::time::Timestamp;
 
 /// A transaction has a limit of items.
 const MAX_NOTED_JOBS: usize = 16;

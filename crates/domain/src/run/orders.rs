@@ -2,12 +2,12 @@
 
 use super::rules::{Rules, Start};
 use super::{Run, RunState, RunStep, RunWant, StepReason, StepState, WorkLeft};
-use crate::budget::format_usd;
-use crate::denial::Denial;
-use crate::id::JobId;
-use crate::output;
-use crate::plan::Plan;
-use crate::time::Timestamp;
+use crate::project::budget::format_usd;
+use crate::project::plan::Plan;
+use crate::review::output;
+use crate::text::denial::Denial;
+use crate::text::id::JobId;
+use crate::text::time::Timestamp;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {

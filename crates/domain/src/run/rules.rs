@@ -1,7 +1,7 @@
 //! The part of a plan that decides when a step starts and how its failure counts.
 
 use super::{Run, RunStep, StepReason, StepState};
-use crate::plan::{OnFailure, Outcomes, Plan, SpawnLimits};
+use crate::project::plan::{OnFailure, Outcomes, Plan, SpawnLimits};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]

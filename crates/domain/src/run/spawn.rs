@@ -3,9 +3,9 @@
 use super::facts::StepEnd;
 use super::rules::Rules;
 use super::{Run, RunStep, SpawnedStep, StepReason, StepState};
-use crate::plan::{Plan, PlanFault, Role, SpawnLimits, SpawnRequest, check_added_steps};
+use crate::project::plan::{Plan, PlanFault, Role, SpawnLimits, SpawnRequest, check_added_steps};
+use crate::text::time::Timestamp;
 use crate::text::truncate;
-use crate::time::Timestamp;
 
 /// Steps of a plan and all that its managers added.
 const MAX_RUN_STEPS: usize = 100;

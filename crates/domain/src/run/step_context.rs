@@ -1,6 +1,6 @@
 //! The facts of a run that the job of a step gets.
 
-use crate::plan::SpawnLimits;
+use crate::project::plan::SpawnLimits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

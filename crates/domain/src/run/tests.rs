@@ -2,10 +2,10 @@ mod managers;
 mod orders;
 
 use super::*;
-use crate::denial::Denial;
-use crate::due::{self, Due};
-use crate::failure::FailureClass;
 use crate::fixtures::{project_id, time_at};
+use crate::run::due::{self, Due};
+use crate::text::denial::Denial;
+use crate::text::failure::FailureClass;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

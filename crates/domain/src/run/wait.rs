@@ -4,7 +4,7 @@ use super::explain::StepWait;
 use super::facts::{ReleaseBlock, RunFacts};
 use super::rules::{Rules, Start};
 use super::{Run, StepState};
-use crate::budget::format_usd;
+use crate::project::budget::format_usd;
 
 impl Run {
     pub(super) fn wait_of(&self, index: usize, all: &[Rules], facts: &RunFacts) -> Option<StepWait> {

@@ -1,7 +1,7 @@
 //! Entries of tickets into the trigger status.
 
-use crate::id::EventId;
-use crate::time::Timestamp;
+use crate::text::id::EventId;
+use crate::text::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// An entry of a ticket into the trigger status. It identifies the job.

@@ -2,9 +2,9 @@
 //! A card that enters a column gets the time as its rank, and a new card of the board the negative time: it is on top.
 //! A card before another gets a rank halfway to its neighbour.
 
-use crate::id::TicketKey;
+use crate::text::id::TicketKey;
+use crate::text::time::Timestamp;
 use crate::ticket::Ticket;
-use crate::time::Timestamp;
 
 /// Nanoseconds: about thirty cards fit between two that were created one second apart.
 const PER_MILLISECOND: i64 = 1_000_000;

@@ -2,7 +2,7 @@
 //! program cannot read their targets.
 
 use super::{Badge, DesiredState, JobComment, StatusMove, Target};
-use crate::id::EventId;
+use crate::text::id::EventId;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]

@@ -3,9 +3,9 @@ use crate::fixtures::{
     IN_PROGRESS, REVIEW, TODO, TRIGGER, entry, job_and_ticket, job_id, linked_pull_request, pull_request_id, settings,
     ticket_in, time_at,
 };
-use crate::id::IntegrationId;
-use crate::pull_request_id::PullRequestId;
-use crate::tracker::{TrackerKind, TrackerSettings};
+use crate::project::tracker::{TrackerKind, TrackerSettings};
+use crate::text::id::IntegrationId;
+use crate::text::pull_request_id::PullRequestId;
 
 fn link() -> PullRequestLink {
     PullRequestLink {
@@ -300,9 +300,9 @@ fn entry_waits_for_a_users_move_out_of_the_trigger() {
     ticket.request_move(TODO, "ann", event("move"), &settings);
     let away = ticket.hold(time_at(5)).postpone_sync("it is away".into(), time_at(10), None);
     assert_eq!(away.next_settle_step(&settings, time_at(11)), SettleStep::Skip);
-    assert_eq!(crate::due::ticket(&away), Some(crate::due::Due::At(away.sync_at())));
+    assert_eq!(crate::run::due::ticket(&away), Some(crate::run::due::Due::At(away.sync_at())));
     let released = Ticket { held: false, ..away.clone() };
-    assert_eq!(crate::due::ticket(&released), Some(crate::due::Due::At(away.sync_at())));
+    assert_eq!(crate::run::due::ticket(&released), Some(crate::run::due::Due::At(away.sync_at())));
     let mut withdrawn = away;
     withdrawn.request_move(TRIGGER, "ann", event("back"), &settings);
     let away = withdrawn.postpone_sync("it is away".into(), time_at(20), None);

@@ -3,8 +3,8 @@
 use crate::Problem;
 use crate::invocation::record_id;
 use pullyard_control::Context;
-use pullyard_domain::time::Timestamp;
-use pullyard_domain::token::should_record_use;
+use pullyard_domain::project::token::should_record_use;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::{Token, TokenKind, hash_token};
 use std::time::Duration;
 

@@ -55,7 +55,7 @@ mod tests {
     use aws_smithy_types::config_bag::ConfigBag;
     use pullyard_cloud::with_timeouts;
     use pullyard_control::Clock;
-    use pullyard_domain::id::ProjectId;
+    use pullyard_domain::text::id::ProjectId;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;

@@ -11,7 +11,7 @@ use aide::OperationInput;
 use aide::generate::GenContext;
 use aide::openapi::{HeaderStyle, Operation, Parameter, RequestBody, Response};
 use aide::operation::{ParamLocation, add_parameters, parameters_from_schema, set_body};
-use pullyard_domain::id::{EventId, ProjectId};
+use pullyard_domain::text::id::{EventId, ProjectId};
 use pullyard_protocol::version;
 use schemars::{JsonSchema, Schema, json_schema};
 

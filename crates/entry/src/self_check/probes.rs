@@ -3,7 +3,7 @@
 use super::SelfCheck;
 use crate::permissions::{CALLS, DELETERS, LIMITED_READERS, Resource, TOKEN_USE_WRITERS, WRITERS};
 use pullyard_cloud::signed::Service;
-use pullyard_domain::self_check::SELF_CHECK;
+use pullyard_domain::text::self_check::SELF_CHECK;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -376,7 +376,7 @@ fn unique() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullyard_domain::id::SecretName;
+    use pullyard_domain::text::id::SecretName;
 
     #[test]
     fn no_user_can_set_the_secret_of_a_self_check() {

@@ -7,7 +7,7 @@ mod threads;
 
 use std::sync::{Arc, Mutex};
 
-use pullyard_domain::pull_request::MergeMethod;
+use pullyard_domain::review::pull_request::MergeMethod;
 use serde_json::{Value, json};
 
 use super::{Bitbucket, id::uuid_to_id};

@@ -1,6 +1,6 @@
 //! Calls for pull requests, reviews, comments and commit statuses.
 
-use pullyard_domain::pull_request::MergeMethod;
+use pullyard_domain::review::pull_request::MergeMethod;
 
 use crate::{
     Access, Actor, Comment, CommitStatus, Error, Listing, NewReview, NewState, OpenItem, Page, PullRequest,

@@ -1,6 +1,6 @@
 //! Reads and edits pull requests, and requests reviewers.
 
-use pullyard_domain::pull_request::MergeMethod;
+use pullyard_domain::review::pull_request::MergeMethod;
 use reqwest::Method;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{event::Event, value::ParseError};
 use crate::forge::vendor;
-use pullyard_domain::forge::ForgeKind;
+use pullyard_domain::project::forge::ForgeKind;
 
 const MAX_NAME_BYTES: usize = 64;
 

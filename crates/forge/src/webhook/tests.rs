@@ -8,7 +8,7 @@ mod signatures;
 use std::{fs, path::PathBuf};
 
 use super::{Event, parse};
-use pullyard_domain::forge::ForgeKind::GitHub;
+use pullyard_domain::project::forge::ForgeKind::GitHub;
 
 const SUPPORTED_EVENTS: [&str; 6] =
     ["issue_comment", "issues", "ping", "pull_request", "pull_request_review", "repository"];

@@ -4,8 +4,8 @@ use crate::prelude::*;
 use crate::pull_requests::check_concurrent_calls_open_one;
 use crate::world::{TOKEN, World, call_api, git_as, new_pull_request};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use pullyard_domain::forge::ForgeKind;
-use pullyard_domain::pull_request::MergeMethod;
+use pullyard_domain::project::forge::ForgeKind;
+use pullyard_domain::review::pull_request::MergeMethod;
 use pullyard_forge::{Bitbucket, CommitState, CommitStatus, Error, ErrorKind, GitLogin, PullRequestState, git_login};
 use pullyard_local_forge::{AccountKind, Role, User};
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::prelude::*;
-use pullyard_domain::forge::ForgeKind;
-use pullyard_domain::id::JobId;
-use pullyard_domain::published::marker::Marker;
-use pullyard_domain::report::diff::Diff;
-use pullyard_domain::report::finding_marker::{FindingMarker, Fingerprint};
-use pullyard_domain::report::place::{InlineComment, Place, PlaceRules, place};
-use pullyard_domain::report::review_output::{Category, Finding, Severity, Side as FindingSide};
+use pullyard_domain::project::forge::ForgeKind;
+use pullyard_domain::review::published::marker::Marker;
+use pullyard_domain::review::report::diff::Diff;
+use pullyard_domain::review::report::finding_marker::{FindingMarker, Fingerprint};
+use pullyard_domain::review::report::place::{InlineComment, Place, PlaceRules, place};
+use pullyard_domain::review::report::review_output::{Category, Finding, Severity, Side as FindingSide};
+use pullyard_domain::text::id::JobId;
 use pullyard_forge::{Bitbucket, Error, Lines, NewLineComment, NewReview, ReviewComment, ReviewPosts, Side, Verdict};
 use pullyard_local_forge::{AccountKind, Role, User};
 

@@ -7,8 +7,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use pullyard_domain::forge::ForgeKind;
-use pullyard_domain::pull_request::MergeMethod;
+use pullyard_domain::project::forge::ForgeKind;
+use pullyard_domain::review::pull_request::MergeMethod;
 use pullyard_forge::{
     BaseRepository, CommitState, CommitStatus, Error, ErrorKind, Forge, HookScope, HookSettings, Lines, NewLineComment,
     NewReview, NewState, PullRequest, PullRequestState, ReviewState, Side, Verdict,

@@ -1,7 +1,7 @@
 //! Calls about reviews, and the meaning of their responses.
 
 use crate::prelude::*;
-use pullyard_domain::pull_request::MergeMethod;
+use pullyard_domain::review::pull_request::MergeMethod;
 use pullyard_forge::{
     CommitState, CommitStatus, Error, ErrorKind, Lines, Permission, PullRequestState, ReviewState, Side, Time,
 };

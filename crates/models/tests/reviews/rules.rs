@@ -7,22 +7,22 @@ use super::state::{
 };
 use crate::explore::Fast;
 use crate::fixtures::{self, at, linked_pull_request, plan_revise_job, review_id, ticket_in};
-use pullyard_domain::budget::{Budget, DailyUsage, Day};
-use pullyard_domain::due::{self, Due};
-use pullyard_domain::id::{JobId, ReviewId};
 use pullyard_domain::job::{Cancel, Job, JobStatus};
-use pullyard_domain::outcome::{pull_request_after_revision, ticket_after_job};
-use pullyard_domain::pull_request::{LastRevision, PullRequest, PullRequestState};
+use pullyard_domain::project::budget::{Budget, DailyUsage, Day};
 use pullyard_domain::review::guard::{
     self, DecisionStep, ReviewFacts, ReviewFollowUp, ReviewSettings, TicketFacts, decide,
 };
+use pullyard_domain::review::outcome::{pull_request_after_revision, ticket_after_job};
+use pullyard_domain::review::pull_request::{LastRevision, PullRequest, PullRequestState};
 use pullyard_domain::review::settle::{Settlement, combined_action, reviews_to_settle, settle};
 use pullyard_domain::review::{
     Author, Permission, RequestedAction, Review, ReviewState, RevisionRequest, covered_reviews, resolve_absorbed,
     unanswered_reviews,
 };
+use pullyard_domain::run::due::{self, Due};
+use pullyard_domain::text::id::{JobId, ReviewId};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::ticket::{LastJob, LastOutcome, SettleStep, Ticket};
-use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
@@ -383,7 +383,7 @@ fn reviews((stored, had): &Reviews, requests: u8) -> Vec<Review> {
                     ReviewState::Started { job: job_id(if had(index) { second_job(index) } else { index }) }
                 }
                 StoredState::Refused => {
-                    ReviewState::Refused { reason: pullyard_domain::decision::Reason::OwnReview {}, at: at(0) }
+                    ReviewState::Refused { reason: pullyard_domain::text::decision::Reason::OwnReview {}, at: at(0) }
                 }
             },
             version: 0,

@@ -6,22 +6,22 @@ use crate::explore::Fast;
 use crate::fixtures::{self, TRIGGER, finish_id, job_id, plan_ticket_job, result, runner, settings, ticket_in};
 pub(super) use crate::items::ItemVersion;
 use crate::items::Items;
-use pullyard_domain::breaker::KeyOwner;
-use pullyard_domain::due;
-use pullyard_domain::id::{ClaimId, InstanceId, JobId, RunnerId};
+use pullyard_domain::agent::breaker::KeyOwner;
+use pullyard_domain::agent::runner::{Heartbeat, Presence, Runner, Slot};
+use pullyard_domain::job::select::{ClassRequirements, is_claimable};
+use pullyard_domain::job::sweep::runners::{self, LossReason, TokenState, is_slot_of_job};
+use pullyard_domain::job::sweep::{
+    ClassFacts, JobStep, WaitingStep, Watch, next_step, step_after_runner_loss, unclaimed_failure,
+};
 use pullyard_domain::job::{
     ActiveAttempt, Cancel, Claim, End, Fence, Job, JobStatus, Pause, SuspendReport, Suspension, TransitionRefusal,
 };
-use pullyard_domain::outcome::{ticket_after_job, update_waiting_badge};
 use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Settings};
-use pullyard_domain::runner::{Heartbeat, Presence, Runner, Slot};
-use pullyard_domain::select::{ClassRequirements, is_claimable};
-use pullyard_domain::sweep::runners::{self, LossReason, TokenState, is_slot_of_job};
-use pullyard_domain::sweep::{
-    ClassFacts, JobStep, WaitingStep, Watch, next_step, step_after_runner_loss, unclaimed_failure,
-};
+use pullyard_domain::review::outcome::{ticket_after_job, update_waiting_badge};
+use pullyard_domain::run::due;
+use pullyard_domain::text::id::{ClaimId, InstanceId, JobId, RunnerId};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::ticket::{SettleStep, Ticket};
-use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -4,7 +4,7 @@
 use super::Setting;
 use super::rules::{ItemVersion, LossKind, Rules};
 use super::state::State;
-use pullyard_domain::runner::{OFFLINE_AFTER, Presence};
+use pullyard_domain::agent::runner::{OFFLINE_AFTER, Presence};
 
 pub(super) type Write = Result<Option<State>, String>;
 

@@ -4,15 +4,15 @@ use super::{End, Job, Jobs, MAX_JOBS, MAX_STEPS};
 use crate::explore::Fast;
 use crate::fixtures::{at, project_id};
 use crate::items::{ItemVersion, Items};
-use pullyard_domain::due::{self, Due};
-use pullyard_domain::failure::FailureClass;
-use pullyard_domain::id::{JobId, RunId};
-use pullyard_domain::plan::Plan;
+use pullyard_domain::project::plan::Plan;
+use pullyard_domain::run::due::{self, Due};
 use pullyard_domain::run::{
     Answer, JobEnd, ReleaseBlock, Run, RunFacts, RunFailure, RunState, RunStep, RunWant, SpawnRequest, StepEnd,
     StepJob, StepJobPlan, StepReason, StepState, next_move,
 };
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::failure::FailureClass;
+use pullyard_domain::text::id::{JobId, RunId};
+use pullyard_domain::text::time::Timestamp;
 use std::collections::BTreeMap;
 
 /// Cost of each job. Units: millionths of a US dollar.

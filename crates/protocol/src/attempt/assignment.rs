@@ -1,12 +1,12 @@
 //! Answer to `start`: everything that a runner needs for a job.
 
-use pullyard_domain::analysis::{AnalysisReport, ItemKind};
-use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
 pub use pullyard_domain::job::ContinuedPullRequest;
 use pullyard_domain::job::JobKind;
-use pullyard_domain::plan::SpawnLimits;
 use pullyard_domain::project::Resume as Policy;
-use pullyard_domain::time::{Timestamp, WireTime};
+use pullyard_domain::project::plan::SpawnLimits;
+use pullyard_domain::review::analysis::{AnalysisReport, ItemKind};
+use pullyard_domain::text::id::{JobId, RepositoryName, TicketKey};
+use pullyard_domain::text::time::{Timestamp, WireTime};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,13 +63,13 @@ pub struct Assignment {
     pub pull_request: PullRequestText,
     /// Setup and check commands; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commands: Option<pullyard_domain::checks::JobCommands>,
+    pub commands: Option<pullyard_domain::agent::checks::JobCommands>,
     /// What sandboxed agents and commands may connect to, besides the model: domains and names of registries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub egress: Vec<String>,
     /// Author of the commits; absent for the runner's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub author: Option<pullyard_domain::commits::Author>,
+    pub author: Option<pullyard_domain::project::commits::Author>,
     /// Limits of the attempt.
     pub limits: Limits,
     /// Interval of `events` calls; a batch without events counts.
@@ -132,7 +132,7 @@ pub struct AssignedTicket {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AssignedRepository {
     /// Kind of forge.
-    pub forge: pullyard_domain::forge::ForgeKind,
+    pub forge: pullyard_domain::project::forge::ForgeKind,
     /// REST base of the forge, without a trailing slash.
     pub api_url: String,
     /// `owner/name`.

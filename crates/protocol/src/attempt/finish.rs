@@ -1,7 +1,7 @@
 //! Calls that end an attempt: `yield` and `finish`.
 
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::FinishId;
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::id::FinishId;
 use serde::{Deserialize, Serialize};
 
 /// Returns the job before its work is done. Idempotent: by `yield_id`.
@@ -70,7 +70,7 @@ pub struct FinishRequest {
     pub result: Option<FinishResult>,
     /// Required with `completed` if the job's kind reports; allowed for a step of a run that also reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output: Option<pullyard_domain::output::JobOutput>,
+    pub output: Option<pullyard_domain::review::output::JobOutput>,
     /// Cost, if known. Includes the estimated part, `work.about_usd_micros`. Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent_usd_micros: Option<u64>,

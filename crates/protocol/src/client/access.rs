@@ -5,7 +5,7 @@ use crate::secret::{
     DeleteSecretQuery, DeletedSecret, Secret, SecretPage, SecretProjects, SetSecret, SetSecretProjects,
 };
 use crate::token::{CreateToken, CreatedToken, RevokedToken, Token, TokenPage};
-use pullyard_domain::id::{SecretName, TokenId};
+use pullyard_domain::text::id::{SecretName, TokenId};
 use reqwest::Method;
 
 impl ApiClient {

@@ -4,7 +4,7 @@ use super::{ApiClient, Error, Http, client_builder, gateway_problem, root_cause}
 use crate::Problem;
 use crate::artifact::{Artifacts, Attempts, JobContext};
 use crate::job::OutputAnswer;
-use pullyard_domain::id::{ArtifactId, JobId};
+use pullyard_domain::text::id::{ArtifactId, JobId};
 use reqwest::{Method, Response, StatusCode, header};
 use std::time::Duration;
 

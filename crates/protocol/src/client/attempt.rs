@@ -6,8 +6,8 @@ use crate::attempt::{
     Assignment, CheckpointAnswer, Credentials, EventsAnswer, EventsRequest, FinishAnswer, FinishRequest, InputsAnswer,
     StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
 };
-use pullyard_domain::id::{ArtifactId, JobId};
-use pullyard_domain::trace::TraceId;
+use pullyard_domain::text::id::{ArtifactId, JobId};
+use pullyard_domain::text::trace::TraceId;
 use std::time::Duration;
 
 /// A client with an attempt's lease, or with the task's bootstrap token for [`start`](Self::start).

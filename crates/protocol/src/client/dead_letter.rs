@@ -2,8 +2,8 @@
 
 use super::{ApiClient, Error};
 use crate::dead_letter::{DeadLetter, DeadLetters, MoveDeadLetters, MoveDeadLettersAnswer};
-use pullyard_domain::dead_letter::Queue;
-use pullyard_domain::id::MessageId;
+use pullyard_domain::run::dead_letter::Queue;
+use pullyard_domain::text::id::MessageId;
 
 impl ApiClient {
     pub async fn dead_letters(&self, queue: Option<Queue>) -> Result<DeadLetters, Error> {

@@ -2,7 +2,7 @@
 
 use super::{ApiClient, Error, NoFields};
 use crate::project::{BudgetUse, HoldProject, Project};
-use pullyard_domain::id::ProjectId;
+use pullyard_domain::text::id::ProjectId;
 
 impl ApiClient {
     /// Holds a project. Idempotent.

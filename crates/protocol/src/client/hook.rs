@@ -4,7 +4,7 @@ use super::{ApiClient, Error};
 use crate::decision::Decision;
 use crate::hook::{Hook, HookCheck, HookPage, Ingresses, InstallHook, RemovedHook, RepositoryIngress, SetIngress};
 use crate::secret::{RotateSecret, RotatedSecret, SecretTest, TestSecret};
-use pullyard_domain::id::{DeliveryId, HookName, ProjectId, SecretName};
+use pullyard_domain::text::id::{DeliveryId, HookName, ProjectId, SecretName};
 use serde_json::json;
 
 impl ApiClient {

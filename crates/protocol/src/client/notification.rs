@@ -4,7 +4,7 @@ use super::{ApiClient, Error, RetryPolicy};
 use crate::notification::{
     EndpointList, EndpointStatus, EndpointTest, Notice, NoticePage, PutEndpoint, RedeliverNotice,
 };
-use pullyard_domain::id::{EndpointId, NoticeId, ProjectId};
+use pullyard_domain::text::id::{EndpointId, NoticeId, ProjectId};
 use reqwest::Method;
 use serde_json::json;
 

@@ -14,7 +14,7 @@ use crate::project::{
     RenameProject, RenamedColumn, Repositories, Repository, RepositoryTest,
 };
 use crate::version::Version;
-use pullyard_domain::id::{DeliveryId, IntegrationId, JobId, ProjectId, RepositoryName};
+use pullyard_domain::text::id::{DeliveryId, IntegrationId, JobId, ProjectId, RepositoryName};
 use pullyard_domain::text::percent_encode;
 use reqwest::Method;
 use serde::Serialize;

@@ -9,7 +9,7 @@ use crate::pull_request::{
     RevisePullRequest, UnlinkedPullRequest,
 };
 use crate::ticket::LimitUse;
-use pullyard_domain::id::ProjectId;
+use pullyard_domain::text::id::ProjectId;
 use pullyard_domain::text::percent_encode;
 use reqwest::Method;
 

@@ -4,9 +4,9 @@ use super::{ApiClient, Error, NoFields};
 use crate::run::{CheckPlan, MergeRun, OpenPullRequest, ResumeRun, Run, RunPage, StartRun};
 use crate::schedule::{Schedule, Schedules};
 use crate::template::{PutTemplate, StartTemplate, Template, Templates};
-use pullyard_domain::id::{ProjectId, RunId};
-use pullyard_domain::schedule::{ScheduleId, ScheduleSpec};
-use pullyard_domain::template::{Submission, TemplateId};
+use pullyard_domain::project::schedule::{ScheduleId, ScheduleSpec};
+use pullyard_domain::project::template::{Submission, TemplateId};
+use pullyard_domain::text::id::{ProjectId, RunId};
 use serde::de::IgnoredAny;
 
 impl ApiClient {

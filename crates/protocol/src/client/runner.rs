@@ -2,7 +2,7 @@
 
 use super::{Error, Http, root_cause};
 use crate::runner::{ClaimAnswer, ClaimRequest, HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest};
-use pullyard_domain::id::RunnerId;
+use pullyard_domain::text::id::RunnerId;
 use reqwest::{Method, StatusCode};
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use crate::ticket::{
     Comment, CommentPage, CreateTicket, DeletedComment, DeletedTicket, EditTicket, LimitUse, MoveTicket, MovedTicket,
     RaiseLimit, Ticket, TicketAnswer, TicketEvent, TicketPage, WriteComment,
 };
-use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::text::id::{ProjectId, TicketKey};
 use pullyard_domain::text::percent_encode;
 use reqwest::Method;
 

@@ -4,8 +4,8 @@ use super::ticket::ticket_path;
 use super::{ApiClient, Error, RetryPolicy};
 use crate::ticket::Ticket;
 use crate::tracker::{ChosenTracker, CreateTracker, CreatedTracker, DeletedTracker, ToolList, Tracker, Trackers};
-use pullyard_domain::id::{IntegrationId, ProjectId, TicketKey};
 use pullyard_domain::project::ToolChoice;
+use pullyard_domain::text::id::{IntegrationId, ProjectId, TicketKey};
 use reqwest::Method;
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 //! `classify` and `limits` decide how a fact affects the job.
 
 use crate::api::event_draft::EventDraft;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_protocol::event::EventKind;
 use serde::{Deserialize, Serialize};
 use std::ops::{AddAssign, Sub};

@@ -4,9 +4,9 @@ use super::agent_event::{Tokens, UsageTotal};
 use super::run_state::RunState;
 use crate::Isolation;
 use crate::process::refused_hosts::RefusedHosts;
-use pullyard_domain::checks::CheckRun;
-use pullyard_domain::id::Sha256Hex;
+use pullyard_domain::agent::checks::CheckRun;
 use pullyard_domain::job::AgentReport;
+use pullyard_domain::text::id::Sha256Hex;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Empty until an agent begins.

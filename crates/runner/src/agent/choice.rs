@@ -7,7 +7,7 @@ use super::environment::Environment;
 use crate::Isolation;
 use crate::stop::Stop;
 use pullyard_domain::agent::{AUTO, COMMAND};
-use pullyard_domain::failure::Failure;
+use pullyard_domain::text::failure::Failure;
 use pullyard_protocol::attempt::Assignment;
 
 pub(crate) enum AgentChoice {

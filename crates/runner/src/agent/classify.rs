@@ -14,9 +14,9 @@ use super::limit_reset;
 use crate::process::pid_namespace::Exit;
 use crate::stop::Stop;
 use failure_cause::{FailureCause, cause_from_text, contains_any, line_contains_in_order};
-use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Until;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::time::Timestamp;
 
 /// EX_TEMPFAIL: any program may use it to request another try.
 const EXIT_TEMPFAIL: i32 = 75;

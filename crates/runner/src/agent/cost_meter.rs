@@ -9,7 +9,7 @@ use super::limit_failure::next_cost_failure;
 use super::prices::{BilledTokens, Prices};
 use super::run_state::{RefusedFor, SharedRunState};
 use pullyard_agent_proxy::model::{Demand, Grant, Meter, RequestEnd, Usage};
-use pullyard_domain::failure::Failure;
+use pullyard_domain::text::failure::Failure;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,7 +1,7 @@
 //! The failure of an agent that exceeded its cost limit.
 
-use pullyard_domain::budget::format_usd;
-use pullyard_domain::failure::Failure;
+use pullyard_domain::project::budget::format_usd;
+use pullyard_domain::text::failure::Failure;
 
 /// The failure of an agent whose next request would pass the limit. Units: millionths of a US dollar.
 pub(super) fn next_cost_failure(spent: u64, next: u64, limit: u64) -> Failure {

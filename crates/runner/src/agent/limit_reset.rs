@@ -1,6 +1,6 @@
 //! Parses the end of an account's limit from the provider's text.
 
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 
 /// Units: milliseconds.
 const MINUTE: i64 = 60_000;

@@ -5,8 +5,8 @@ use super::agent_event::UsageTotal;
 use super::limit_failure::{cost_limit_failure, next_cost_failure};
 use super::run_state::{RefusedFor, RunState};
 use crate::deadline::instant_after;
-use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
+use pullyard_domain::text::failure::Failure;
 use std::time::Duration;
 use tokio::time::Instant;
 

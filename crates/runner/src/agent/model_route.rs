@@ -3,7 +3,7 @@
 use super::cost_meter::CostMeter;
 use super::environment::{CERTIFICATES, Environment};
 use pullyard_agent_proxy::model::{ModelProxy, Upstream};
-use pullyard_domain::failure::Failure;
+use pullyard_domain::text::failure::Failure;
 use std::path::Path;
 use std::sync::Arc;
 

@@ -9,8 +9,8 @@ use crate::inputs::messages::InputTracker;
 use crate::process::sandbox::JobSandbox;
 use crate::stop::Stop;
 use crate::{Isolation, RunJob};
-use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Quoted;
+use pullyard_domain::text::failure::Failure;
 use pullyard_protocol::attempt::Assignment;
 
 pub(crate) struct SessionResume {

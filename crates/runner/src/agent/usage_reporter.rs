@@ -5,7 +5,7 @@ use super::agent_event::{Tokens, UsageTotal};
 use super::run_state::{DisplayedCost, RunState};
 use crate::api::event_draft::EventDraft;
 use crate::deadline::instant_after;
-use pullyard_domain::usage::Usage;
+use pullyard_domain::project::usage::Usage;
 use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 use tokio::time::Instant;

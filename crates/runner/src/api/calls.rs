@@ -10,7 +10,7 @@ use crate::secrets::forge_tokens::ForgeTokens;
 use crate::secrets::own_token::own_forge_token;
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
-use pullyard_domain::failure::Failure;
+use pullyard_domain::text::failure::Failure;
 use pullyard_domain::text::{Quoted, Span};
 use pullyard_forge::git_login;
 use pullyard_protocol::attempt::{

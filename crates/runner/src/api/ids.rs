@@ -1,7 +1,7 @@
 //! Creates random ids: 26 random characters in the form of a ULID, and UUIDs for programs that require them.
 
 use crate::Error;
-use pullyard_domain::id::{ClaimId, FinishId, InstanceId};
+use pullyard_domain::text::id::{ClaimId, FinishId, InstanceId};
 use rand::RngExt;
 
 const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";

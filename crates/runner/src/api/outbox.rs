@@ -4,8 +4,8 @@
 use crate::api::retry::{AttemptCallFailure, BackOff, classify_error};
 use crate::durable_file;
 use crate::git::workspace::disk::create_private_dirs;
-use pullyard_domain::id::JobId;
-use pullyard_domain::trace::TraceId;
+use pullyard_domain::text::id::JobId;
+use pullyard_domain::text::trace::TraceId;
 use pullyard_protocol::attempt::FinishRequest;
 use pullyard_protocol::client::{AttemptClient, Error};
 use serde::{Deserialize, Serialize};

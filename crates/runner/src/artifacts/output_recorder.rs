@@ -4,7 +4,7 @@
 
 use super::{Artifacts, OUTPUT_FILE};
 use crate::api::event_draft::EventDraft;
-use pullyard_domain::artifact::{ArtifactKind, MAX_SIZE_BYTES};
+use pullyard_domain::job::artifact::{ArtifactKind, MAX_SIZE_BYTES};
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
 use std::fs::File;

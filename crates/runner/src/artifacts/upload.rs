@@ -7,7 +7,7 @@ use crate::api::retry::{AttemptCallFailure, BackOff, classify_error};
 use futures::TryStreamExt;
 use http_body::Frame;
 use http_body_util::StreamBody;
-use pullyard_domain::artifact::ArtifactKind;
+use pullyard_domain::job::artifact::ArtifactKind;
 use pullyard_protocol::artifact::{ArtifactUpload, NewArtifact};
 use pullyard_protocol::client::{self, AttemptClient};
 use reqwest::header::CONTENT_LENGTH;

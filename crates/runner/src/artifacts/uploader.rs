@@ -77,8 +77,8 @@ mod tests {
     use crate::inputs::messages::input_counts::InputCounts;
     use crate::inputs::orders::Orders;
     use crate::secrets::redact::Redactor;
-    use pullyard_domain::artifact::ArtifactKind;
-    use pullyard_domain::id::JobId;
+    use pullyard_domain::job::artifact::ArtifactKind;
+    use pullyard_domain::text::id::JobId;
 
     #[tokio::test]
     async fn lost_checkpoint_is_uploaded_again() {

@@ -3,7 +3,7 @@
 //! plain, unique names are unpacked, and only up to the limits.
 
 use crate::git::workspace::disk::create_private_dirs;
-use pullyard_domain::artifact::MAX_SIZE_BYTES;
+use pullyard_domain::job::artifact::MAX_SIZE_BYTES;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read};
 use std::os::unix::fs::OpenOptionsExt;

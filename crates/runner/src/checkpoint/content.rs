@@ -1,10 +1,10 @@
 //! The files of a checkpoint: their names, limits and records.
 
 use crate::agent::agent_event::Tokens;
-use pullyard_domain::checks::CheckRun;
-use pullyard_domain::id::JobId;
-use pullyard_domain::output::JobOutput;
-use pullyard_domain::published::work_notes::WorkNotes;
+use pullyard_domain::agent::checks::CheckRun;
+use pullyard_domain::review::output::JobOutput;
+use pullyard_domain::review::published::work_notes::WorkNotes;
+use pullyard_domain::text::id::JobId;
 use serde::{Deserialize, Serialize};
 
 pub(super) const FORMAT: u32 = 1;

@@ -6,7 +6,7 @@ use crate::api::retry::retry_while_unreachable;
 use crate::artifacts::bucket;
 use crate::hash::to_hex;
 use crate::stop::Stop;
-use pullyard_domain::artifact::MAX_SIZE_BYTES;
+use pullyard_domain::job::artifact::MAX_SIZE_BYTES;
 use pullyard_protocol::attempt::Checkpoint;
 use reqwest::StatusCode;
 use sha2::{Digest, Sha256};

@@ -2,7 +2,7 @@
 
 use crate::attempt::Attempt;
 use crate::stop::Stop;
-use pullyard_domain::failure::Failure;
+use pullyard_domain::text::failure::Failure;
 use pullyard_domain::text::truncate;
 use std::io;
 

@@ -3,10 +3,10 @@
 use super::content::{CheckpointMetadata, FinishedWork};
 use crate::agent::agent_event::Tokens;
 use crate::git::target::Target;
-use pullyard_domain::checks::CheckRun;
+use pullyard_domain::agent::checks::CheckRun;
 use pullyard_domain::job::AgentReport;
-use pullyard_domain::output::JobOutput;
-use pullyard_domain::published::work_notes::WorkNotes;
+use pullyard_domain::review::output::JobOutput;
+use pullyard_domain::review::published::work_notes::WorkNotes;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 

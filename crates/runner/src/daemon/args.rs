@@ -10,7 +10,7 @@ use super::settings::{ParsedSettings, Settings};
 use super::{agents, check, lifecycle, output};
 use crate::agent::environment::Environment;
 use crate::args::hide_from_children;
-use pullyard_domain::id::InstanceId;
+use pullyard_domain::text::id::InstanceId;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;

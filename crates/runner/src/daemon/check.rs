@@ -14,7 +14,7 @@ use crate::options::OTHER_ISOLATIONS;
 use crate::process::program::find_program;
 use crate::process::{orphans, sandbox};
 use crate::secrets::own_token::check_own_token;
-use pullyard_domain::id::InstanceId;
+use pullyard_domain::text::id::InstanceId;
 use pullyard_protocol::client::{self, ApiClient, RunnerClient};
 use pullyard_protocol::runner::RegisterRequest;
 use pullyard_protocol::version::PROTOCOL;

@@ -13,7 +13,7 @@ use crate::job_log::{self, remove_old_logs};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use pullyard_domain::id::{ClaimId, InstanceId};
+use pullyard_domain::text::id::{ClaimId, InstanceId};
 use pullyard_protocol::runner::ClaimedJob;
 use pullyard_sandbox::Containers;
 use std::ffi::OsString;
@@ -293,7 +293,7 @@ pub(super) fn process_start_time(pid: i32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullyard_domain::id::JobId;
+    use pullyard_domain::text::id::JobId;
 
     fn starter(dir: &Path, script: &str) -> ProcessStarter {
         let jobs = dir.join("jobs");

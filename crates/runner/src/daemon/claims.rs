@@ -7,7 +7,7 @@ use super::mailbox::Mailbox;
 use super::pauses;
 use super::state::StateSnapshot;
 use crate::disk_limit::{self, CLAIM_PAUSE};
-use pullyard_domain::id::ClaimId;
+use pullyard_domain::text::id::ClaimId;
 use pullyard_protocol::client;
 use pullyard_protocol::runner::{ClaimAnswer, ClaimRequest, ClaimedJob};
 use std::time::Duration;

@@ -8,7 +8,7 @@ use super::state::{State, StateSnapshot};
 use super::state_folder::StateFolder;
 use crate::api::outbox::Outbox;
 use crate::git::workspace::Workspace;
-use pullyard_domain::id::RunnerId;
+use pullyard_domain::text::id::RunnerId;
 use pullyard_protocol::client::RunnerClient;
 use pullyard_protocol::runner::{RegisterAnswer, RegisterRequest};
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use super::installed::OWN_VERSION;
 use super::state_folder::StoredOrder;
-use pullyard_domain::id::OrderId;
+use pullyard_domain::text::id::OrderId;
 use pullyard_protocol::runner::{HeartbeatOrder, OrderReport, OrderState};
 
 /// The newest order, and the report of the next heartbeats.

@@ -8,7 +8,7 @@ use super::lost::LostProcesses;
 use super::pauses;
 use super::program::own_program;
 use super::state::StateSnapshot;
-use pullyard_domain::id::JobId;
+use pullyard_domain::text::id::JobId;
 use pullyard_protocol::client::Error;
 use pullyard_protocol::runner::{HeartbeatRequest, OrderReport};
 use std::collections::BTreeSet;

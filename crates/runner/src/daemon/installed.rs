@@ -8,7 +8,7 @@ use super::release::PROGRAM;
 use crate::durable_file;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::process::root_folder::{is_root, make_enterable};
-use pullyard_domain::runner::order::Release;
+use pullyard_domain::agent::runner::order::Release;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io;

@@ -2,7 +2,7 @@
 //! exits. A frozen one does not, so the daemon kills it, or its slot would stay occupied.
 
 use super::process_record::{AttemptKey, ProcessRecord};
-use pullyard_domain::id::JobId;
+use pullyard_domain::text::id::JobId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -34,7 +34,7 @@ impl LostProcesses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullyard_domain::id::ClaimId;
+    use pullyard_domain::text::id::ClaimId;
 
     const GRACE: Duration = Duration::from_secs(30);
 

@@ -7,7 +7,7 @@ use super::pauses;
 use super::state::StateSnapshot;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use pullyard_domain::runner::SAFETY_CLAIM_INTERVAL;
+use pullyard_domain::agent::runner::SAFETY_CLAIM_INTERVAL;
 use pullyard_protocol::client;
 use pullyard_protocol::runner::RegisterRequest;
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! The stored record of a job's process.
 
-use pullyard_domain::id::{ClaimId, JobId};
+use pullyard_domain::text::id::{ClaimId, JobId};
 use serde::{Deserialize, Serialize};
 
 pub(crate) type AttemptKey = (JobId, u32);

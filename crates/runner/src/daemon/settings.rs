@@ -8,10 +8,10 @@ use crate::options::{DEFAULT_DISK_LIMIT, check_disk_limit, check_process_memory}
 use crate::process::program::find_program;
 use crate::process::root_folder::{self, ROOT_FOLDERS};
 use clap::ValueEnum;
+use pullyard_domain::agent::runner::{MAX_SLOTS, OFFLINE_AFTER, OFFLINE_AFTER_SECS, validate_name};
 use pullyard_domain::agent::{COMMAND, ChoiceLevel, choices};
-use pullyard_domain::forge::ForgeKind;
+use pullyard_domain::project::forge::ForgeKind;
 use pullyard_domain::project::labels::FORGE_TOKEN_LABEL;
-use pullyard_domain::runner::{MAX_SLOTS, OFFLINE_AFTER, OFFLINE_AFTER_SECS, validate_name};
 use pullyard_sandbox::Containers;
 use std::collections::BTreeSet;
 use std::fmt::Display;

@@ -4,7 +4,7 @@
 use super::call_failure::FatalExit;
 use super::current_order::CurrentOrder;
 use super::process_record::{AttemptKey, ProcessRecord};
-use pullyard_domain::id::JobId;
+use pullyard_domain::text::id::JobId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use tokio::sync::watch;
@@ -72,7 +72,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullyard_domain::id::ClaimId;
+    use pullyard_domain::text::id::ClaimId;
 
     fn job(letter: &str) -> JobId {
         JobId::new(format!("job_{}", letter.repeat(26))).unwrap()

@@ -6,7 +6,7 @@ use crate::Error;
 use crate::api::ids;
 use crate::durable_file;
 use crate::git::workspace::disk::{create_private_dirs, open_lock_file};
-use pullyard_domain::id::{ClaimId, InstanceId, OrderId};
+use pullyard_domain::text::id::{ClaimId, InstanceId, OrderId};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, Permissions, TryLockError};
 use std::io;

@@ -9,7 +9,7 @@ use super::state::StateSnapshot;
 use super::state_folder::StoredOrder;
 use crate::disk_limit;
 use crate::git::workspace::disk::run_blocking;
-use pullyard_domain::runner::order::Release;
+use pullyard_domain::agent::runner::order::Release;
 use pullyard_protocol::runner::HeartbeatOrder;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

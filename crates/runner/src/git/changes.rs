@@ -164,7 +164,7 @@ mod tests {
     use crate::git::tree_state::TreeState;
     use crate::git::work;
     use crate::stop::Stop;
-    use pullyard_domain::failure::Failure;
+    use pullyard_domain::text::failure::Failure;
 
     const ATTRIBUTES: &[u8] = b"*.txt text\n*.bat text eol=crlf\n*.c ident\n*.u working-tree-encoding=UTF-16\n\
                                 *.16 working-tree-encoding=UTF-16LE\n";

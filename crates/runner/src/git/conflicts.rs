@@ -8,7 +8,7 @@ use crate::git::target::Target;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::mirror::Mirror;
 use crate::git::{Git, GitCall, GitError};
-use pullyard_domain::prompt::conflict::conflict_prompt;
+use pullyard_domain::kinds::prompt::conflict::conflict_prompt;
 use std::time::Duration;
 
 /// Time limit, after which the agent starts without the list. A repository can make git work for very long.

@@ -2,8 +2,8 @@
 //! Git has no error codes, so its messages in the C locale are parsed.
 
 use crate::stop::Stop;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::RepositoryName;
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::id::RepositoryName;
 use pullyard_domain::text::{Quoted, truncate};
 use std::io::ErrorKind;
 use std::time::Duration;

@@ -3,9 +3,9 @@
 use crate::api::calls::Calls;
 use crate::git::workspace::Workspace;
 use crate::stop::Stop;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::published::work_notes::WorkNotes;
+use pullyard_domain::review::published::work_notes::WorkNotes;
 use pullyard_domain::text::Quoted;
+use pullyard_domain::text::failure::Failure;
 
 /// Returns the exclusions. If they changed since the last call and are not empty, also adds events.
 pub(crate) fn report_exclusions(attempt: &Calls<'_>, workspace: &Workspace) -> WorkNotes {

@@ -1,9 +1,9 @@
 //! The work that is excluded from the commit, and doubts about the rest.
 
 use crate::git::nested::ExcludedRepository;
-use pullyard_domain::prompt::untrusted::remove_hidden;
-use pullyard_domain::published::nested_repository::NestedRepository;
-use pullyard_domain::published::work_notes::{LeftOutReason, WorkNotes, WorkWarning};
+use pullyard_domain::review::published::nested_repository::NestedRepository;
+use pullyard_domain::review::published::work_notes::{LeftOutReason, WorkNotes, WorkWarning};
+use pullyard_domain::text::untrusted::remove_hidden;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

@@ -6,7 +6,7 @@ pub(crate) mod scan;
 pub(crate) use scan::{parse_submodules, prepare_tree};
 
 use nix::fcntl::OFlag;
-use pullyard_domain::published::nested_repository::NestedKind;
+use pullyard_domain::review::published::nested_repository::NestedKind;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;

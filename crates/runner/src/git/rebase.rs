@@ -3,7 +3,7 @@
 
 use crate::api::forge_wait::ForgeFault;
 use crate::git::{Git, GitCall, GitError};
-use pullyard_domain::failure::Failure;
+use pullyard_domain::text::failure::Failure;
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 
 use super::GitError;
 use crate::git::workspace::disk::write_private_file;
-use pullyard_domain::failure::Failure;
+use pullyard_domain::text::failure::Failure;
 use std::io;
 use std::path::{Path, PathBuf};
 

@@ -178,7 +178,7 @@ mod tests {
     use crate::git::exclusion_report::explain_no_changes;
     use crate::git::test_world::{TestRepository, TestWork};
     use crate::stop::Stop;
-    use pullyard_domain::published::work_notes::LeftOutReason::{self, RefusedContent, RefusedName};
+    use pullyard_domain::review::published::work_notes::LeftOutReason::{self, RefusedContent, RefusedName};
 
     async fn check_out() -> TestWork {
         let repository = TestRepository::create().await;

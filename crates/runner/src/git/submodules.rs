@@ -8,7 +8,7 @@ use crate::git::nested::scan::prepare_folder;
 use crate::git::workspace::disk::run_blocking;
 use crate::git::workspace::{Workspace, is_folder};
 use crate::git::{Git, GitCall, GitError};
-use pullyard_domain::published::work_notes::LeftOutReason;
+use pullyard_domain::review::published::work_notes::LeftOutReason;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Tests the calls of git and their results in temporary repositories.
 
 use super::*;
-use pullyard_domain::forge::ForgeKind;
+use pullyard_domain::project::forge::ForgeKind;
 use pullyard_forge::git_login;
 
 #[test]

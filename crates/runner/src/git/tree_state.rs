@@ -4,7 +4,7 @@ use crate::git::Git;
 use crate::git::changes::{list_changes, list_ignored};
 use crate::git::workspace::Workspace;
 use crate::stop::Stop;
-use pullyard_domain::prompt::untrusted::{remove_hidden, to_code_span};
+use pullyard_domain::text::untrusted::{remove_hidden, to_code_span};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -3,7 +3,7 @@
 use crate::git::agent_state::AgentState;
 use crate::git::workspace::{Workspace, is_folder};
 use crate::git::{Git, GitCall, GitError};
-use pullyard_domain::published::work_notes::WorkWarning;
+use pullyard_domain::review::published::work_notes::WorkWarning;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

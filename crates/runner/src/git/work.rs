@@ -10,7 +10,7 @@ use crate::git::workspace::Workspace;
 use crate::git::{Git, GitCall, GitError};
 use crate::stop::Stop;
 use pullyard_domain::job::JobKind;
-use pullyard_domain::published::work_notes::LeftOutReason;
+use pullyard_domain::review::published::work_notes::LeftOutReason;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -111,9 +111,9 @@ mod tests {
     use super::*;
     use crate::git::test_world::{TestRepository, TestWork};
     use crate::git::warnings::find_warnings_within;
-    use pullyard_domain::failure::Failure;
-    use pullyard_domain::prompt::QUESTION_FILE;
-    use pullyard_domain::published::work_notes::WorkWarning;
+    use pullyard_domain::kinds::prompt::QUESTION_FILE;
+    use pullyard_domain::review::published::work_notes::WorkWarning;
+    use pullyard_domain::text::failure::Failure;
     use std::time::Duration;
 
     async fn check_out(commits: &[&[(&str, &str)]]) -> TestWork {

@@ -19,8 +19,8 @@ use crate::process::orphans;
 use disk::{
     create_private_dir, create_private_dirs, open_lock_file, run_blocking, verify_in_place, write_private_file,
 };
-use pullyard_domain::id::JobId;
-use pullyard_domain::published::work_notes::LeftOutReason;
+use pullyard_domain::review::published::work_notes::LeftOutReason;
+use pullyard_domain::text::id::JobId;
 use snapshot::{Index, RepositorySnapshot};
 use std::collections::BTreeSet;
 use std::ffi::OsString;

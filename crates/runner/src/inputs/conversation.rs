@@ -11,8 +11,8 @@ use crate::git::workspace::Workspace;
 use crate::inputs::messages::quote;
 use crate::inputs::orders::Order;
 use crate::stop::Stop;
-use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{JobKind, is_resumable};
+use pullyard_domain::text::failure::Failure;
 use pullyard_protocol::attempt::{Assignment, Input, YieldReason, YieldRequest};
 use std::fmt::Write;
 

@@ -8,10 +8,10 @@ use crate::job::project_command::{CommandLine, CommandResult, CommandRunner};
 use crate::process::pid_namespace::Exit;
 use crate::process::sandbox::TreeAccess;
 use crate::stop::Stop;
-use pullyard_domain::artifact::ArtifactKind;
-use pullyard_domain::checks::{CheckOutcome, CheckRun, Checks, FailedChecksPolicy};
-use pullyard_domain::failure::Failure;
-use pullyard_domain::prompt::repair::{FailedCheck, repair_prompt};
+use pullyard_domain::agent::checks::{CheckOutcome, CheckRun, Checks, FailedChecksPolicy};
+use pullyard_domain::job::artifact::ArtifactKind;
+use pullyard_domain::kinds::prompt::repair::{FailedCheck, repair_prompt};
+use pullyard_domain::text::failure::Failure;
 use pullyard_domain::text::{self, Span};
 use std::time::Duration;
 

@@ -10,9 +10,9 @@ pub(super) mod step;
 
 use crate::inputs::orders::Order;
 use crate::stop::Stop;
-use pullyard_domain::failure::Failure;
 use pullyard_domain::job::DesiredState;
-use pullyard_domain::output::JobOutput;
+use pullyard_domain::review::output::JobOutput;
+use pullyard_domain::text::failure::Failure;
 use pullyard_protocol::attempt::{FinishResult, StatusAnswer};
 
 /// The delivered result of an attempt, by the kind of its job.

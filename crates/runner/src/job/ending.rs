@@ -8,7 +8,7 @@ use crate::inputs::orders::Order;
 use crate::job::deliver::Delivered;
 use crate::stop::Stop;
 use crate::{Error, Exit, RunJob};
-use pullyard_domain::failure::Failure;
+use pullyard_domain::text::failure::Failure;
 use pullyard_protocol::attempt::{Assignment, EventsRequest, FinishOutcome, FinishRequest};
 use std::time::Duration;
 use tokio::time::timeout;

@@ -10,9 +10,9 @@ use crate::RunJob;
 use crate::attempt::Attempt;
 use crate::git::workspace::Workspace;
 use crate::stop::Stop;
-use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Publishes;
-use pullyard_domain::output::JobOutput;
+use pullyard_domain::review::output::JobOutput;
+use pullyard_domain::text::failure::Failure;
 
 pub(super) async fn run_phases(
     attempt: &Attempt<'_>,

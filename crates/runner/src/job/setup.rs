@@ -9,10 +9,10 @@ use crate::git::{Git, GitCall, GitError};
 use crate::job::project_command::{CommandLine, CommandRunner};
 use crate::process::sandbox::TreeAccess;
 use crate::stop::Stop;
-use pullyard_domain::artifact::ArtifactKind;
-use pullyard_domain::checks::Setup;
-use pullyard_domain::failure::Failure;
+use pullyard_domain::agent::checks::Setup;
+use pullyard_domain::job::artifact::ArtifactKind;
 use pullyard_domain::text::Span;
+use pullyard_domain::text::failure::Failure;
 use std::fmt::Write;
 use std::time::Duration;
 

@@ -29,12 +29,12 @@ use crate::process::sandbox::{JobSandbox, TreeAccess};
 use crate::publish::replies::{self, AgentReplies};
 use crate::publish::secret_scan;
 use crate::stop::Stop;
-use pullyard_domain::artifact::ArtifactKind;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::Sha256Hex;
 use pullyard_domain::job::JobKind;
-use pullyard_domain::output::OutputFault;
-use pullyard_domain::published::work_notes::WorkNotes;
+use pullyard_domain::job::artifact::ArtifactKind;
+use pullyard_domain::review::output::OutputFault;
+use pullyard_domain::review::published::work_notes::WorkNotes;
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::id::Sha256Hex;
 
 /// How many times the agent is prompted to correct a wrong output.
 pub(super) const MAX_REPAIRS: u32 = 2;

@@ -4,8 +4,8 @@ use crate::agent::AgentChoice;
 use crate::checkpoint::content::FinishedWork;
 use crate::job::checks::{CheckResults, Rounds};
 use crate::publish::replies::AgentReplies;
-use pullyard_domain::output::JobOutput;
-use pullyard_domain::published::work_notes::WorkNotes;
+use pullyard_domain::review::output::JobOutput;
+use pullyard_domain::review::published::work_notes::WorkNotes;
 
 #[derive(Default)]
 pub(crate) struct WorkResult {

@@ -6,7 +6,7 @@ use super::pid_namespace::{Exit, PidNamespace, ProcessNamespace};
 use super::sandbox::{Confined, Inside, JobSandbox};
 use crate::git::workspace::Workspace;
 use crate::stop::Stop;
-use pullyard_domain::failure::Failure;
+use pullyard_domain::text::failure::Failure;
 use std::io;
 use std::time::Duration;
 use tokio::process::{Child, Command};

@@ -4,7 +4,7 @@
 use super::replies::log_event;
 use crate::api::calls::Calls;
 use crate::api::forge_wait::Outage;
-use pullyard_domain::published::commit_part::{self, ReplaceRefusal};
+use pullyard_domain::review::published::commit_part::{self, ReplaceRefusal};
 use pullyard_forge::{Error, Forge};
 use std::time::Duration;
 use tokio::time::timeout;

@@ -5,11 +5,11 @@ use crate::api::calls::Calls;
 use crate::api::forge_wait::{ForgeFault, Outage};
 use crate::git::target::Target;
 use crate::secrets::redact::Redactor;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::forge::ForgeKind;
-use pullyard_domain::prompt::untrusted;
-use pullyard_domain::published::work_notes::WorkNotes;
-use pullyard_domain::published::{self, CheckResults, NewestCommit, WorkFacts, commit_part};
+use pullyard_domain::project::forge::ForgeKind;
+use pullyard_domain::review::published::work_notes::WorkNotes;
+use pullyard_domain::review::published::{self, CheckResults, NewestCommit, WorkFacts, commit_part};
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::untrusted;
 use pullyard_forge::{Forge, NewPullRequest};
 use pullyard_protocol::attempt::{Assignment, FinishPullRequest};
 use std::time::Duration;
@@ -160,7 +160,7 @@ fn append_notes(text: &str, notes: Option<&WorkNotes>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullyard_domain::checks::{CheckOutcome, CheckRun};
+    use pullyard_domain::agent::checks::{CheckOutcome, CheckRun};
 
     #[test]
     fn secret_with_invisible_characters_is_redacted() {

@@ -3,10 +3,10 @@
 //! After `[remote failure]`, a lost connection, a web page or a server error, the push is repeated.
 
 use crate::git::{GitError, is_bad_login, is_worded_denial, remote_lines};
-use pullyard_domain::failure::Failure;
-use pullyard_domain::forge::ForgeKind;
-use pullyard_domain::id::RepositoryName;
+use pullyard_domain::project::forge::ForgeKind;
 use pullyard_domain::text::Quoted;
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::id::RepositoryName;
 use pullyard_forge::{PushOutput, PushRefusal, parse_push_refusal};
 
 /// Parses the refusal of a push to a branch; `None` if the push failed otherwise and is repeated.

@@ -5,7 +5,7 @@ use crate::git::patch::{self, Lines};
 use crate::git::{Git, GitCall};
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
-use pullyard_domain::failure::Failure;
+use pullyard_domain::text::failure::Failure;
 use std::path::Path;
 
 /// Searches these lines of the change between two commits, and the names of the changed files.

@@ -3,8 +3,8 @@
 use crate::api::calls::Calls;
 use crate::git::Git;
 use crate::stop::Stop;
-use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Quoted;
+use pullyard_domain::text::failure::Failure;
 use pullyard_forge::{Endpoint, Error, Forge, Token, git_login};
 use pullyard_protocol::attempt::ModelCredential;
 use tokio::time::Instant;

@@ -1,7 +1,7 @@
 //! The forge token of the runner's owner.
 
 use crate::agent::environment::Environment;
-use pullyard_domain::forge::{ForgeKind, is_same_forge_host};
+use pullyard_domain::project::forge::{ForgeKind, is_same_forge_host};
 use pullyard_forge::{Endpoint, Error, Forge, Token};
 use pullyard_protocol::attempt::AssignedRepository;
 use std::time::Duration;

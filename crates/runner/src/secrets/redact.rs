@@ -19,7 +19,7 @@ mod tokens;
 mod url_credentials;
 
 use crate::api::event_draft::EventDraft;
-use pullyard_domain::failure::Failure;
+use pullyard_domain::text::failure::Failure;
 use scan::Scanner;
 use segments::MARK;
 use serde_json::Value;

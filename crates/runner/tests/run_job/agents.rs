@@ -7,8 +7,8 @@ mod restarts;
 
 use crate::prelude::*;
 use crate::world::World;
-use pullyard_domain::checks::{Checks, FailedChecksPolicy, Setup};
-use pullyard_domain::commands::CommandPolicy;
+use pullyard_domain::agent::checks::{Checks, FailedChecksPolicy, Setup};
+use pullyard_domain::agent::commands::CommandPolicy;
 use std::path::PathBuf;
 
 pub(crate) const CLAUDE: (&str, &str) = ("PULLYARD_CLAUDE_CODE", "2.1.197 (Claude Code)");

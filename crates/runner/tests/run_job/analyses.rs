@@ -5,10 +5,12 @@ use crate::world::World;
 use axum::extract::{Path, Query};
 use axum::http::Uri;
 use axum::routing::get;
-use pullyard_domain::analysis::{AnalysedItem, AnalysisReport, Approval, ItemKind, MAX_REPORT_BYTES, WaitingOn};
-use pullyard_domain::output::JobOutput;
-use pullyard_domain::prompt::QUESTION_FILE;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::kinds::prompt::QUESTION_FILE;
+use pullyard_domain::review::analysis::{
+    AnalysedItem, AnalysisReport, Approval, ItemKind, MAX_REPORT_BYTES, WaitingOn,
+};
+use pullyard_domain::review::output::JobOutput;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_protocol::attempt::AssignedAnalysis;
 use std::collections::HashMap;
 use std::time::SystemTime;

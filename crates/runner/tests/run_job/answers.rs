@@ -2,7 +2,7 @@
 
 use crate::prelude::*;
 use crate::world::World;
-use pullyard_domain::output::{Answer, JobOutput};
+use pullyard_domain::review::output::{Answer, JobOutput};
 
 /// A world whose job asks a question.
 async fn world(script: &str) -> World {

@@ -7,7 +7,7 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use pullyard_domain::artifact::ArtifactKind;
+use pullyard_domain::job::artifact::ArtifactKind;
 use pullyard_protocol::artifact::NewArtifact;
 use pullyard_protocol::attempt::{
     Assignment, EventsRequest, FinishRequest, Input, StartRequest, StatusRequest, YieldReason, YieldRequest,

@@ -3,9 +3,9 @@
 use crate::forge_points::add_review;
 use crate::prelude::*;
 use crate::world::World;
-use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::job::Replies;
-use pullyard_domain::published::marker::Marker;
+use pullyard_domain::project::forge::ForgeKind;
+use pullyard_domain::review::published::marker::Marker;
 use pullyard_fake_forge::{CallFilter, Fault, TestForge as _};
 use pullyard_forge::{Bitbucket, Endpoint, Forge, PullRequest, ReviewComment, Token};
 use pullyard_protocol::attempt::FinishResult;

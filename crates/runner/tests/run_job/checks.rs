@@ -4,8 +4,8 @@ use crate::prelude::*;
 use crate::publish::replace_pulls_api;
 use crate::world::World;
 use axum::routing::get;
-use pullyard_domain::checks::{CheckOutcome, CheckRun, Checks, FailedChecksPolicy, Setup};
-use pullyard_domain::commands::CommandPolicy;
+use pullyard_domain::agent::checks::{CheckOutcome, CheckRun, Checks, FailedChecksPolicy, Setup};
+use pullyard_domain::agent::commands::CommandPolicy;
 
 const GREETING_AGENT: &str = "cat > /dev/null; echo hello > greeting.txt; echo 'I greet.'";
 const REPAIRING_AGENT: &str = "cat > @DIR@/prompt; if grep -q 'checks failed' @DIR@/prompt

@@ -6,7 +6,7 @@ use crate::prelude::*;
 use crate::world::World;
 use axum::body::{Body, Bytes};
 use axum::http::{Method, Uri, header};
-use pullyard_domain::output::JobOutput;
+use pullyard_domain::review::output::JobOutput;
 use pullyard_protocol::attempt::AssignedStep;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

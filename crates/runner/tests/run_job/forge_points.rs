@@ -8,7 +8,7 @@ use crate::gate::{Break, Fault, Gate, Point};
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_domain::job::Replies;
-use pullyard_domain::published::marker::Marker;
+use pullyard_domain::review::published::marker::Marker;
 use pullyard_forge::Forge;
 use pullyard_local_forge::{AccountKind, LineComment, Role, User};
 use pullyard_protocol::attempt::{RevisedComment, RevisedPullRequest, RevisedReview};

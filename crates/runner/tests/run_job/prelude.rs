@@ -14,11 +14,11 @@ pub(crate) use axum::response::{IntoResponse, Response};
 pub(crate) use axum::{Json, Router};
 pub(crate) use futures::stream::StreamExt;
 pub(crate) use nix::sys::signal::Signal;
-pub(crate) use pullyard_domain::checks::JobCommands;
-pub(crate) use pullyard_domain::failure::Failure;
-pub(crate) use pullyard_domain::id::JobId;
+pub(crate) use pullyard_domain::agent::checks::JobCommands;
 pub(crate) use pullyard_domain::job::JobKind;
 pub(crate) use pullyard_domain::project::Resume as Policy;
+pub(crate) use pullyard_domain::text::failure::Failure;
+pub(crate) use pullyard_domain::text::id::JobId;
 pub(crate) use pullyard_protocol::attempt::{
     Assignment, ContinuedPullRequest, FinishOutcome, FinishRequest, ResumeState, YieldReason,
 };

@@ -2,7 +2,7 @@
 
 use crate::prelude::*;
 use crate::world::World;
-use pullyard_domain::id::RepositoryName;
+use pullyard_domain::text::id::RepositoryName;
 
 const ATTRIBUTES: &str = "*.bin filter=lfs diff=lfs merge=lfs -text\n*.key filter=git-crypt diff=git-crypt\n\
                           *.nb filter=strips\n";

@@ -2,7 +2,7 @@
 
 use crate::prelude::*;
 use crate::world::World;
-use pullyard_domain::checks::FailedChecksPolicy;
+use pullyard_domain::agent::checks::FailedChecksPolicy;
 use pullyard_fake_forge::{CallFilter, Fault, TestForge as _};
 use pullyard_protocol::attempt::RevisedPullRequest;
 

@@ -6,7 +6,7 @@ use crate::review_api::ReviewApi;
 use crate::revise::add_review;
 use crate::world::World;
 use pullyard_domain::job::Replies;
-use pullyard_domain::published::marker::Marker;
+use pullyard_domain::review::published::marker::Marker;
 use pullyard_protocol::attempt::RevisedReview;
 
 const GREETING_AGENT: &str = "echo hello > greeting.txt";

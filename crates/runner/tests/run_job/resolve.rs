@@ -7,8 +7,8 @@ use crate::prelude::*;
 use crate::revise::commit_file;
 use crate::sandbox::{lacks_programs, open_folder};
 use crate::world::{RunResult, World};
-use pullyard_domain::output::{FindingPlace, JobOutput, PostedReview};
-use pullyard_domain::report::review_output::ThreadState;
+use pullyard_domain::review::output::{FindingPlace, JobOutput, PostedReview};
+use pullyard_domain::review::report::review_output::ThreadState;
 use pullyard_forge::ReviewState;
 
 /// Two findings at the changed line, one outside the diff, and one below the severity that is fixed.

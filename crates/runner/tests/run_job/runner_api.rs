@@ -8,7 +8,7 @@ use axum::extract::Path;
 use axum::routing::{get, post};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use pullyard_domain::id::OrderId;
+use pullyard_domain::text::id::OrderId;
 use pullyard_protocol::runner::{
     ClaimRequest, HeartbeatOrder, HeartbeatRequest, OrderKind, OrderReport, OrderState, RegisterRequest,
 };

@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use crate::world::World;
 use axum::body::Body;
-use pullyard_domain::output::{Answer, JobOutput};
+use pullyard_domain::review::output::{Answer, JobOutput};
 use pullyard_protocol::attempt::AssignedStep;
 use std::fs::Permissions;
 use tokio::net::TcpListener;

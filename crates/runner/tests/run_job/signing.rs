@@ -2,7 +2,7 @@
 
 use crate::prelude::*;
 use crate::world::World;
-use pullyard_domain::commits::Author;
+use pullyard_domain::project::commits::Author;
 use std::process::Command;
 
 const KEY_SEARCHING_AGENT: &str =

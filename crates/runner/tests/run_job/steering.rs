@@ -2,10 +2,10 @@
 
 use crate::prelude::*;
 use crate::world::World;
-use pullyard_domain::checks::{Checks, Setup};
-use pullyard_domain::commands::CommandPolicy;
-use pullyard_domain::output::{Answer, JobOutput};
-use pullyard_domain::plan::SpawnLimits;
+use pullyard_domain::agent::checks::{Checks, Setup};
+use pullyard_domain::agent::commands::CommandPolicy;
+use pullyard_domain::project::plan::SpawnLimits;
+use pullyard_domain::review::output::{Answer, JobOutput};
 use pullyard_protocol::attempt::AssignedStep;
 use pullyard_protocol::event::Event;
 

@@ -2,10 +2,10 @@
 
 use crate::api::{Api, BOOTSTRAP};
 use axum::Router;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::forge::ForgeKind;
-use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
 use pullyard_domain::job::JobKind;
+use pullyard_domain::project::forge::ForgeKind;
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::id::{JobId, RepositoryName, TicketKey};
 use pullyard_fake_forge::FakeForge;
 use pullyard_forge::{Endpoint, Forge, GitHub, NewPullRequest, PullRequest, Token};
 use pullyard_local_forge::{LocalForge, Options, Repository, User};

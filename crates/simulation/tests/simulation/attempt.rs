@@ -2,7 +2,7 @@
 
 use crate::forge::{Commit, Forge, PullRequest};
 use crate::prelude::*;
-use pullyard_domain::failure::Failure;
+use pullyard_domain::text::failure::Failure;
 use sha2::{Digest, Sha256};
 
 /// The longest time from the request for a push to its end. Units: seconds.

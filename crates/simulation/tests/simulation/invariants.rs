@@ -3,16 +3,16 @@
 use crate::cloud::table::{ItemChange, Items, Key};
 use crate::prelude::*;
 use crate::suspensions::is_suspended;
-use pullyard_domain::delivery::{Delivery, Source};
-use pullyard_domain::due::{self, Due};
-use pullyard_domain::failure::Failure;
-use pullyard_domain::hook::Poll;
+use pullyard_domain::agent::runner::{Presence, Runner};
+use pullyard_domain::job::limit::{Places, RunningLimits};
 use pullyard_domain::job::{AttemptEnd, AttemptRecord, JobKind};
-use pullyard_domain::limit::{Places, RunningLimits};
+use pullyard_domain::project::hook::Poll;
 use pullyard_domain::project::{Project, Repository};
-use pullyard_domain::pull_request::REVISE_WINDOW;
+use pullyard_domain::review::delivery::{Delivery, Source};
+use pullyard_domain::review::pull_request::REVISE_WINDOW;
 use pullyard_domain::review::{Review, covered_reviews};
-use pullyard_domain::runner::{Presence, Runner};
+use pullyard_domain::run::due::{self, Due};
+use pullyard_domain::text::failure::Failure;
 use pullyard_domain::ticket::Ticket;
 use serde::de::DeserializeOwned;
 

@@ -6,12 +6,12 @@ use crate::gate::Gate;
 use crate::prelude::*;
 use crate::profile::Profile;
 use pullyard_domain::agent::Agent;
-use pullyard_domain::budget::Budget;
-use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
-use pullyard_domain::hook::{Poll, Webhook, WebhookScope};
-use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
+use pullyard_domain::agent::checks::CommandOverrides;
+use pullyard_domain::project::budget::Budget;
+use pullyard_domain::project::forge::{Account, Auth, ForgeKind, Integration};
+use pullyard_domain::project::hook::{Poll, Webhook, WebhookScope};
 use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Project, Repository, Settings, Statuses};
+use pullyard_domain::text::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_store::{Scope, Store, Token, TokenKind, Write, to_stored_token};
 
 pub(crate) const ADMIN: &str = "pat_simulated";

@@ -2,10 +2,10 @@
 
 use super::Item;
 use crate::key::{self, Key};
-use pullyard_domain::due::{self, Due};
-use pullyard_domain::hook::{Poll, Webhook};
-use pullyard_domain::id::HookName;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::project::hook::{Poll, Webhook};
+use pullyard_domain::run::due::{self, Due};
+use pullyard_domain::text::id::HookName;
+use pullyard_domain::text::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 impl Item for Webhook {

@@ -2,9 +2,9 @@
 
 use super::Item;
 use crate::key::{self, Key};
-use pullyard_domain::host::HostRest;
-use pullyard_domain::ticket_look::TicketLook;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::host::HostRest;
+use pullyard_domain::text::time::Timestamp;
+use pullyard_domain::ticket::look::TicketLook;
 
 impl Item for HostRest {
     fn key(&self) -> Key {

@@ -2,9 +2,9 @@
 
 use super::{DAY, Item};
 use crate::key::{self, Key};
-use pullyard_domain::due::{self, Due};
-use pullyard_domain::notice::{EndpointState, Notice};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::run::due::{self, Due};
+use pullyard_domain::run::notice::{EndpointState, Notice};
+use pullyard_domain::text::time::Timestamp;
 
 impl Item for Notice {
     fn key(&self) -> Key {

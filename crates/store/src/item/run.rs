@@ -2,11 +2,11 @@
 
 use super::{DAY, Item};
 use crate::key::{self, Key};
-use pullyard_domain::due::{self, Due};
+use pullyard_domain::project::schedule::Schedule;
+use pullyard_domain::project::template::Template;
+use pullyard_domain::run::due::{self, Due};
 use pullyard_domain::run::{Group, Run};
-use pullyard_domain::schedule::Schedule;
-use pullyard_domain::template::Template;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 
 impl Item for Run {
     fn key(&self) -> Key {

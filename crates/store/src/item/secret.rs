@@ -2,7 +2,7 @@
 
 use super::Item;
 use crate::key::{self, Key};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The name of a secret that a user set. It is stored before the value, so that each value has a name. After an

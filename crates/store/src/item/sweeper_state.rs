@@ -3,9 +3,9 @@
 
 use super::Item;
 use crate::key::{self, Key};
-use pullyard_domain::id::{ClassId, ProjectId};
-use pullyard_domain::select::Candidate;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::job::select::Candidate;
+use pullyard_domain::text::id::{ClassId, ProjectId};
+use pullyard_domain::text::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -4,10 +4,10 @@
 use super::Item;
 use crate::key::{self, Key};
 use data_encoding::HEXLOWER;
-use pullyard_domain::id::{ProjectId, TokenId};
-use pullyard_domain::time::Timestamp;
-pub use pullyard_domain::token::{Scope, TokenKind};
-use pullyard_domain::token::{VISIBLE_CHARS, is_valid};
+pub use pullyard_domain::project::token::{Scope, TokenKind};
+use pullyard_domain::project::token::{VISIBLE_CHARS, is_valid};
+use pullyard_domain::text::id::{ProjectId, TokenId};
+use pullyard_domain::text::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;

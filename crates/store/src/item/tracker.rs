@@ -2,7 +2,7 @@
 
 use super::Item;
 use crate::key::{self, Key};
-use pullyard_domain::tracker::Tracker;
+use pullyard_domain::project::tracker::Tracker;
 
 impl Item for Tracker {
     fn key(&self) -> Key {

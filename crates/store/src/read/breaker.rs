@@ -1,7 +1,7 @@
 //! Reads breakers.
 
 use crate::{Error, Store, key};
-use pullyard_domain::breaker::{Breaker, BreakerId};
+use pullyard_domain::agent::breaker::{Breaker, BreakerId};
 use std::collections::BTreeSet;
 
 impl Store {

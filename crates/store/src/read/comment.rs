@@ -3,8 +3,8 @@
 use crate::key;
 use crate::read::partition::SortKeys;
 use crate::{Error, Store};
-use pullyard_domain::comment::Comment;
-use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::text::id::{ProjectId, TicketKey};
+use pullyard_domain::ticket::comment::Comment;
 
 impl Store {
     pub async fn load_comment(

@@ -3,8 +3,8 @@
 use crate::item::{Attributes, blob, key_of, number_attribute};
 use crate::read::partition::SortKeys;
 use crate::{Error, Store, key};
-use pullyard_domain::id::JobId;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::JobId;
+use pullyard_domain::text::time::Timestamp;
 use serde::de::DeserializeOwned;
 
 #[derive(Clone, Debug)]

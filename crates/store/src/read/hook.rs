@@ -3,8 +3,8 @@
 use crate::item::hook::{HookStats, Rotation, hook_stats_key};
 use crate::read::list::{Order, Page};
 use crate::{Error, Store, key};
-use pullyard_domain::hook::{Poll, Webhook};
-use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
+use pullyard_domain::project::hook::{Poll, Webhook};
+use pullyard_domain::text::id::{HookName, IntegrationId, ProjectId};
 
 fn parse_hook_name(pk: &str) -> Option<HookName> {
     HookName::new(pk.strip_prefix(key::HOOKS)?).ok()

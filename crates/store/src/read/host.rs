@@ -1,9 +1,9 @@
 //! Reads the rests of hosts and the looks at tickets.
 
 use crate::{Error, Store, key};
-use pullyard_domain::host::HostRest;
-use pullyard_domain::id::{ProjectId, TicketKey};
-use pullyard_domain::ticket_look::TicketLook;
+use pullyard_domain::text::host::HostRest;
+use pullyard_domain::text::id::{ProjectId, TicketKey};
+use pullyard_domain::ticket::look::TicketLook;
 
 impl Store {
     pub async fn load_host_rest(&self, host: &str) -> Result<Option<HostRest>, Error> {

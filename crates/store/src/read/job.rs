@@ -4,12 +4,12 @@ use crate::item::{Item, blob};
 use crate::read::list::{Page, cursor_of};
 use crate::read::partition::SortKeys;
 use crate::{Error, Store, key};
-use pullyard_domain::artifact::Artifacts;
-use pullyard_domain::id::{JobId, ProjectId};
+use pullyard_domain::job::artifact::Artifacts;
 use pullyard_domain::job::{AttemptRecord, Input, Job};
-use pullyard_domain::output::JobOutput;
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::review::output::JobOutput;
+use pullyard_domain::review::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::text::id::{JobId, ProjectId};
+use pullyard_domain::text::time::Timestamp;
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -2,9 +2,9 @@
 
 use crate::read::list::{Page, cursor_of};
 use crate::{Error, Store, key};
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::id::{DeliveryId, ProjectId};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::review::delivery::Delivery;
+use pullyard_domain::text::id::{DeliveryId, ProjectId};
+use pullyard_domain::text::time::Timestamp;
 
 impl Store {
     pub async fn load_delivery(&self, delivery: &DeliveryId) -> Result<Option<Delivery>, Error> {

@@ -2,8 +2,8 @@
 
 use super::WorkKey;
 use crate::{Error, Store, key};
-use pullyard_domain::id::{JobId, ProjectId};
-use pullyard_domain::limit::Places;
+use pullyard_domain::job::limit::Places;
+use pullyard_domain::text::id::{JobId, ProjectId};
 
 impl Store {
     pub async fn load_places(&self, project: &ProjectId) -> Result<Option<Places>, Error> {

@@ -5,7 +5,7 @@ use crate::schema::LIST;
 use crate::transaction::string_value;
 use crate::{Error, Store, key};
 use data_encoding::BASE64URL_NOPAD;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use std::collections::HashMap;
 
 /// Values of one page, and the cursor of the next page.

@@ -2,8 +2,8 @@
 
 use crate::read::list::{Order, Page};
 use crate::{Error, Store, key};
-use pullyard_domain::id::{EndpointId, NoticeId, ProjectId};
-use pullyard_domain::notice::{EndpointState, Notice};
+use pullyard_domain::run::notice::{EndpointState, Notice};
+use pullyard_domain::text::id::{EndpointId, NoticeId, ProjectId};
 
 impl Store {
     pub async fn load_notice(&self, id: &NoticeId) -> Result<Option<Notice>, Error> {

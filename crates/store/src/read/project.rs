@@ -4,13 +4,13 @@ use crate::item::{Attributes, decode_part};
 use crate::read::list::{Order, Page, VisibleRows};
 use crate::read::partition::SortKeys;
 use crate::{Error, Store, key};
-use pullyard_domain::analysis::Analysis;
-use pullyard_domain::budget::{DailyUsage, Day};
-use pullyard_domain::forge::Integration;
-use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::naming::SecretProjects;
+use pullyard_domain::project::budget::{DailyUsage, Day};
+use pullyard_domain::project::forge::Integration;
+use pullyard_domain::project::naming::SecretProjects;
+use pullyard_domain::project::spending::{Spending, SpentOn};
 use pullyard_domain::project::{Project, Repository};
-use pullyard_domain::spending::{Spending, SpentOn};
+use pullyard_domain::review::analysis::Analysis;
+use pullyard_domain::text::id::{IntegrationId, ProjectId, RepositoryName};
 
 /// The item under a repository's name.
 #[derive(serde::Deserialize)]

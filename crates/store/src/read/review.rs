@@ -2,9 +2,9 @@
 
 use crate::read::list::{Order, Page};
 use crate::{Error, Store, key};
-use pullyard_domain::id::{ProjectId, ReviewId};
-use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::Review;
+use pullyard_domain::review::pull_request::PullRequestId;
+use pullyard_domain::text::id::{ProjectId, ReviewId};
 
 impl Store {
     pub async fn load_review(&self, pull_request: &PullRequestId, review: &ReviewId) -> Result<Option<Review>, Error> {

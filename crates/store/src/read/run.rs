@@ -3,10 +3,10 @@
 use crate::item::blob;
 use crate::read::list::{Order, Page};
 use crate::{Error, Store, key};
-use pullyard_domain::id::{ProjectId, RunId};
+use pullyard_domain::project::schedule::{Schedule, ScheduleId};
+use pullyard_domain::project::template::{Template, TemplateId};
 use pullyard_domain::run::{FrozenPlan, Group, Run};
-use pullyard_domain::schedule::{Schedule, ScheduleId};
-use pullyard_domain::template::{Template, TemplateId};
+use pullyard_domain::text::id::{ProjectId, RunId};
 
 impl Store {
     pub async fn load_run(&self, id: &RunId) -> Result<Option<Run>, Error> {

@@ -5,11 +5,11 @@ use crate::item::{Attributes, Class, RunnerName, blob, key_of, number_attribute}
 use crate::key::{self, RUNNER_SHARDS};
 use crate::read::partition::SortKeys;
 use crate::{Error, Store};
-use pullyard_domain::fleet::{FleetSnapshot, Member};
-use pullyard_domain::id::{ClassId, ProjectId, RunnerId};
-use pullyard_domain::runner::{Profile, Runner};
-use pullyard_domain::select::ClassRequirements;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::agent::runner::{Profile, Runner};
+use pullyard_domain::job::fleet::{FleetSnapshot, Member};
+use pullyard_domain::job::select::ClassRequirements;
+use pullyard_domain::text::id::{ClassId, ProjectId, RunnerId};
+use pullyard_domain::text::time::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 
 impl Store {

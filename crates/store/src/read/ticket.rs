@@ -3,9 +3,9 @@
 use crate::item::{Attributes, blob, key_of, string_attribute};
 use crate::read::list::{Order, Page};
 use crate::{Error, Store, key, mark};
-use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::text::id::{ProjectId, TicketKey};
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::ticket::event::TicketText;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 

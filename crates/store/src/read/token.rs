@@ -4,7 +4,7 @@ use crate::item::string_attribute;
 use crate::item::token::Token;
 use crate::read::list::{Order, Page};
 use crate::{Error, Store, key};
-use pullyard_domain::id::TokenId;
+use pullyard_domain::text::id::TokenId;
 
 /// Rows in one page of a search by id. Rows have only keys, so a page is a few kilobytes.
 const PAGE_ROWS: i32 = 1_000;

@@ -2,8 +2,8 @@
 
 use crate::read::partition::SortKeys;
 use crate::{Error, Store, key};
-use pullyard_domain::id::IntegrationId;
-use pullyard_domain::tracker::Tracker;
+use pullyard_domain::project::tracker::Tracker;
+use pullyard_domain::text::id::IntegrationId;
 
 impl Store {
     pub async fn load_tracker(&self, id: &IntegrationId) -> Result<Option<Tracker>, Error> {

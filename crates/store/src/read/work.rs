@@ -5,11 +5,11 @@ use crate::key::Key;
 use crate::schema::WORK;
 use crate::transaction::{number_value, string_value};
 use crate::{Error, Store, key};
-use pullyard_domain::id::{ClassId, IntegrationId, JobId, NoticeId, ProjectId, RunId, TicketKey};
-use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::schedule::ScheduleId;
-use pullyard_domain::select::Candidate;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::job::select::Candidate;
+use pullyard_domain::project::schedule::ScheduleId;
+use pullyard_domain::review::pull_request::PullRequestId;
+use pullyard_domain::text::id::{ClassId, IntegrationId, JobId, NoticeId, ProjectId, RunId, TicketKey};
+use pullyard_domain::text::time::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum WorkKey {

@@ -2,7 +2,7 @@
 
 use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write};
-use pullyard_domain::breaker::Breaker;
+use pullyard_domain::agent::breaker::Breaker;
 
 impl Store {
     /// Writes: BREAKER if `rev` and `opened` are those seen (absent if new). A breaker that opened again since stays.

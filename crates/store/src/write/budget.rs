@@ -5,8 +5,8 @@
 use crate::schema::EXPIRES;
 use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, Store, Write, key};
-use pullyard_domain::budget::{Charge, Refund};
-use pullyard_domain::spending::Spending;
+use pullyard_domain::project::budget::{Charge, Refund};
+use pullyard_domain::project::spending::Spending;
 use std::time::Duration;
 
 /// How long a day's item is stored: longer than a job may last.

@@ -5,9 +5,9 @@ use crate::key;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::agent::runner::Slot;
 use pullyard_domain::job::Job;
-use pullyard_domain::runner::Slot;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 
 impl Store {
     /// Stores the claim of an attempt, for a self-hosted runner or for a task.

@@ -4,8 +4,8 @@ use crate::item::Item;
 use crate::transaction::{Condition, Transaction};
 use crate::write::trigger::Request;
 use crate::{Error, Store, Write};
-use pullyard_domain::comment::Comment;
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::ticket::comment::Comment;
 
 /// A new comment, with its ticket, which counts it.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use crate::item::{Attributes, blob};
 use crate::key::{self, Key};
 use crate::transaction::{Condition, Transaction, string_value};
 use crate::{Error, Store};
-use pullyard_domain::id::JobId;
-use pullyard_domain::prompt::Context;
+use pullyard_domain::kinds::prompt::Context;
+use pullyard_domain::text::id::JobId;
 use sha2::{Digest, Sha256};
 
 impl Store {

@@ -5,8 +5,8 @@ use crate::key;
 use crate::schema::EXPIRES;
 use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, Store, Write};
-use pullyard_domain::id::JobId;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::JobId;
+use pullyard_domain::text::time::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
 

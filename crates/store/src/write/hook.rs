@@ -3,8 +3,8 @@
 use crate::item::hook::{Rotation, hook_stats_key};
 use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, Store, Write, key};
-use pullyard_domain::hook::{Poll, RECORD_INTERVAL, Webhook};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::project::hook::{Poll, RECORD_INTERVAL, Webhook};
+use pullyard_domain::text::time::Timestamp;
 
 const ANY: &str = "attribute_not_exists(pk) OR attribute_exists(pk)";
 

@@ -2,8 +2,8 @@
 
 use crate::transaction::Transaction;
 use crate::{Error, Store, Write};
-use pullyard_domain::host::HostRest;
-use pullyard_domain::ticket_look::TicketLook;
+use pullyard_domain::text::host::HostRest;
+use pullyard_domain::ticket::look::TicketLook;
 
 impl Store {
     /// Writes: HOST if `rev` is the one seen (absent if new).

@@ -4,17 +4,17 @@ use super::claim::RunnerCondition;
 use crate::item::encode_part;
 use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, Store, WorkKey, Write, key};
-use pullyard_domain::analysis::Analysis;
-use pullyard_domain::artifact::Artifacts;
-use pullyard_domain::budget::Refund;
-use pullyard_domain::id::JobId;
+use pullyard_domain::job::artifact::Artifacts;
 use pullyard_domain::job::{AttemptRecord, Input, Job, JobResult};
-use pullyard_domain::notice::Notice;
-use pullyard_domain::output::JobOutput;
-use pullyard_domain::pull_request::PullRequest;
-use pullyard_domain::spending::Spending;
+use pullyard_domain::project::budget::Refund;
+use pullyard_domain::project::spending::Spending;
+use pullyard_domain::review::analysis::Analysis;
+use pullyard_domain::review::output::JobOutput;
+use pullyard_domain::review::pull_request::PullRequest;
+use pullyard_domain::run::notice::Notice;
+use pullyard_domain::text::id::JobId;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
 
 /// A job that ended, was requeued, suspended or resumed, or received an input, with the items that change with it.
 #[derive(Clone, Copy, Debug)]

@@ -4,9 +4,9 @@ use crate::item::encode_part;
 use crate::transaction::{Condition, Transaction, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::id::{DeliveryId, JobId};
+use pullyard_domain::review::delivery::Delivery;
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{DeliveryId, JobId};
 
 #[derive(Clone, Debug)]
 pub enum Conclusion {

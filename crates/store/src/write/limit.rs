@@ -3,7 +3,7 @@
 use crate::transaction::Transaction;
 use crate::{Error, Store, Write};
 use pullyard_domain::job::Job;
-use pullyard_domain::limit::Places;
+use pullyard_domain::job::limit::Places;
 
 impl Store {
     /// Writes: LIMIT and each JOB if `rev` is the one seen (LIMIT: absent if new).

@@ -3,7 +3,7 @@
 use crate::item::Item;
 use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, Store, Write};
-use pullyard_domain::notice::{EndpointState, NoticeRecord};
+use pullyard_domain::run::notice::{EndpointState, NoticeRecord};
 
 impl Store {
     /// Records a step of a notice at one endpoint.

@@ -5,7 +5,7 @@ use crate::schema::EXPIRES;
 use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, key};
 use pullyard_domain::job::Job;
-use pullyard_domain::output::{JobOutput, RETENTION};
+use pullyard_domain::review::output::{JobOutput, RETENTION};
 
 impl Transaction {
     /// Puts the output of a job that ends, if there is one.

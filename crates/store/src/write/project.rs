@@ -5,12 +5,12 @@ use crate::key::{self, Key};
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::analysis::Analysis;
-use pullyard_domain::forge::{Auth, Integration};
-use pullyard_domain::hook::Poll;
-use pullyard_domain::id::{ProjectId, RepositoryName};
-use pullyard_domain::naming::{Named, SecretProjects};
+use pullyard_domain::project::forge::{Auth, Integration};
+use pullyard_domain::project::hook::Poll;
+use pullyard_domain::project::naming::{Named, SecretProjects};
 use pullyard_domain::project::{Project, Repository};
+use pullyard_domain::review::analysis::Analysis;
+use pullyard_domain::text::id::{ProjectId, RepositoryName};
 use std::collections::BTreeSet;
 
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::write::runner::{NO_ORDER, SAME_ORDER, own_name, own_profile, with_order};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::runner::{Profile, Runner};
+use pullyard_domain::agent::runner::{Profile, Runner};
 
 #[derive(Clone, Debug)]
 pub struct RegistrationWrite<'a> {

@@ -6,15 +6,15 @@ use crate::key::{self, Key};
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::write::ledger::unless_final;
 use crate::{Error, Store, Write};
-use pullyard_domain::budget::Charge;
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::id::{JobId, ReviewId};
 use pullyard_domain::job::Job;
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::project::budget::Charge;
+use pullyard_domain::project::spending::Spending;
+use pullyard_domain::review::delivery::Delivery;
+use pullyard_domain::review::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::{Review, ReviewState};
-use pullyard_domain::spending::Spending;
+use pullyard_domain::text::id::{JobId, ReviewId};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
 
 #[derive(Clone, Debug)]
 pub struct ReviewTrigger<'a> {

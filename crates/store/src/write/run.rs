@@ -3,12 +3,12 @@
 use crate::item::{Item, blob};
 use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write, key};
-use pullyard_domain::budget::Charge;
 use pullyard_domain::job::Job;
-use pullyard_domain::notice::Notice;
+use pullyard_domain::project::budget::Charge;
+use pullyard_domain::project::schedule::Schedule;
+use pullyard_domain::project::template::Template;
+use pullyard_domain::run::notice::Notice;
 use pullyard_domain::run::{FrozenPlan, Group, Run};
-use pullyard_domain::schedule::Schedule;
-use pullyard_domain::template::Template;
 
 /// A move of a run with the jobs that change with it.
 #[derive(Clone, Copy, Debug)]

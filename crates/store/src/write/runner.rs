@@ -5,9 +5,9 @@ use crate::key;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::id::RunnerId;
-use pullyard_domain::runner::order::{Order, OrderState};
-use pullyard_domain::runner::{Drain, Presence, Runner};
+use pullyard_domain::agent::runner::order::{Order, OrderState};
+use pullyard_domain::agent::runner::{Drain, Presence, Runner};
+use pullyard_domain::text::id::RunnerId;
 
 fn presence_str(status: Presence) -> &'static str {
     match status {

@@ -4,7 +4,7 @@ use crate::key;
 use crate::schema::EXPIRES;
 use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, Store, Write};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use std::time::Duration;
 
 /// How long a used link is stored after it expired: more than the clocks of two functions differ.

@@ -4,10 +4,10 @@ use crate::item::blob;
 use crate::key;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
-use pullyard_domain::event::TicketEvent;
-use pullyard_domain::id::IntegrationId;
+use pullyard_domain::text::id::IntegrationId;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::ticket::event::TicketEvent;
 
 impl Store {
     /// Stores a ticket's status and the event that reported it. A new ticket is one of `tracker` since that time.

@@ -5,8 +5,8 @@ use crate::item::sweeper_state::{MAX_CLOCK_SKEW, SweeperState};
 use crate::schema::EXPIRES;
 use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, Store, Write, key};
-use pullyard_domain::fleet::FleetSnapshot;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::job::fleet::FleetSnapshot;
+use pullyard_domain::text::time::Timestamp;
 use std::time::Duration;
 
 /// DynamoDB allows 400 KB. Units: bytes.

@@ -6,13 +6,13 @@ use crate::transaction::{Condition, Transaction, number_value, string_value as s
 use crate::write::ledger::unless_final;
 use crate::write::trigger::Request;
 use crate::{Error, Store, Write, key, mark};
-use pullyard_domain::budget::Charge;
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::job::Job;
-use pullyard_domain::spending::Spending;
+use pullyard_domain::project::budget::Charge;
+use pullyard_domain::project::spending::Spending;
+use pullyard_domain::review::delivery::Delivery;
+use pullyard_domain::text::id::{ProjectId, TicketKey};
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::ticket::event::TicketText;
 
 #[derive(Clone, Debug)]
 pub struct TicketCreation<'a> {

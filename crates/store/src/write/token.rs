@@ -7,8 +7,8 @@ use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::write::trigger::Request;
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::time::Timestamp;
-use pullyard_domain::token::LAST_USE_PRECISION;
+use pullyard_domain::project::token::LAST_USE_PRECISION;
+use pullyard_domain::text::time::Timestamp;
 
 impl Store {
     /// Writes: TOKEN if absent.

@@ -3,7 +3,7 @@
 use crate::item::Item;
 use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write};
-use pullyard_domain::tracker::Tracker;
+use pullyard_domain::project::tracker::Tracker;
 
 impl Store {
     /// Writes: TRACKERS if `rev` and `created` are those seen (absent if new).

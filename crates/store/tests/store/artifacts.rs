@@ -3,8 +3,8 @@
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
-use pullyard_domain::artifact::{ArtifactKind, ArtifactReservation, Artifacts, NewArtifact};
-use pullyard_domain::id::{ArtifactName, Sha256Hex};
+use pullyard_domain::job::artifact::{ArtifactKind, ArtifactReservation, Artifacts, NewArtifact};
+use pullyard_domain::text::id::{ArtifactName, Sha256Hex};
 
 /// The artifacts of a job's first attempt with these names; all except the last are marked as stored.
 pub(crate) fn artifacts(names: &[&str]) -> Artifacts {

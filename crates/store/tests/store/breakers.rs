@@ -3,8 +3,8 @@
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
-use pullyard_domain::breaker::{Account, AccountFault, AttemptRef, Breaker, BreakerCause, BreakerId};
-use pullyard_domain::id::RunnerId;
+use pullyard_domain::agent::breaker::{Account, AccountFault, AttemptRef, Breaker, BreakerCause, BreakerId};
+use pullyard_domain::text::id::RunnerId;
 
 pub(crate) fn id(capability: &str) -> BreakerId {
     BreakerId { account: Account::Project(sample::project()), capability: capability.into() }

@@ -5,7 +5,7 @@ use crate::races::{RACERS, race, winner, world};
 use crate::reviews::RevisePlan;
 use crate::sample;
 use crate::world::{World, failed_end};
-use pullyard_domain::budget::{Charge, DailyUsage, Day};
+use pullyard_domain::project::budget::{Charge, DailyUsage, Day};
 
 const DOLLAR: u64 = 1_000_000;
 

@@ -11,10 +11,10 @@ use crate::prelude::*;
 use crate::sample;
 use crate::suspensions::{SuspensionCase, prepare_input, prepare_yield, question};
 use crate::world::{World, prepare_requeue, requeue_write};
-use pullyard_domain::budget::Charge;
 use pullyard_domain::job::Claim;
-use pullyard_domain::pull_request::PullRequestState;
-use pullyard_domain::spending::Spending;
+use pullyard_domain::project::budget::Charge;
+use pullyard_domain::project::spending::Spending;
+use pullyard_domain::review::pull_request::PullRequestState;
 use pullyard_store::Error;
 use std::task::Poll;
 

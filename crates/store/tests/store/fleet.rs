@@ -3,9 +3,9 @@
 use crate::prelude::*;
 use crate::sample;
 use crate::world::{World, failed_end};
-use pullyard_domain::fleet::{FleetSnapshot, MemberSummary};
-use pullyard_domain::id::RunnerId;
-use pullyard_domain::runner::{Heartbeat, Profile};
+use pullyard_domain::agent::runner::{Heartbeat, Profile};
+use pullyard_domain::job::fleet::{FleetSnapshot, MemberSummary};
+use pullyard_domain::text::id::RunnerId;
 use pullyard_store::{MAX_CLOCK_SKEW, ReadyCursors, SweeperState};
 
 fn heartbeat(runner: &Runner) -> Heartbeat {

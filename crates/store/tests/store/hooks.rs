@@ -3,9 +3,9 @@
 use crate::prelude::*;
 use crate::sample::repository;
 use crate::world::World;
-use pullyard_domain::forge::ForgeKind;
-use pullyard_domain::hook::WebhookScope;
-use pullyard_domain::id::{HookName, SecretName};
+use pullyard_domain::project::forge::ForgeKind;
+use pullyard_domain::project::hook::WebhookScope;
+use pullyard_domain::text::id::{HookName, SecretName};
 
 pub(crate) fn hook(name: &str) -> Webhook {
     Webhook {

@@ -185,9 +185,9 @@ async fn each_kind_of_item_is_postponed_alone() {
 }
 
 impl World {
-    pub(crate) async fn all_due(&self, now: pullyard_domain::time::Timestamp) -> Vec<WorkKey> {
+    pub(crate) async fn all_due(&self, now: pullyard_domain::text::time::Timestamp) -> Vec<WorkKey> {
         let mut due = Vec::new();
-        for shard in 0..pullyard_domain::due::SHARDS {
+        for shard in 0..pullyard_domain::run::due::SHARDS {
             due.extend(self.due_items(shard, now, 1_000).await);
         }
         due

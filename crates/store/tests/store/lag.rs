@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use crate::sample;
 use crate::world::{World, seed, text_attribute};
-use pullyard_domain::due;
+use pullyard_domain::run::due;
 use pullyard_testkit::Lag;
 
 const JOBS: usize = 12;

@@ -4,9 +4,9 @@ use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
 use data_encoding::BASE64URL_NOPAD;
-use pullyard_domain::id::RunId;
-use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::review::pull_request::PullRequestState;
 use pullyard_domain::run::Run;
+use pullyard_domain::text::id::RunId;
 use pullyard_store::Error;
 use std::cell::RefCell;
 

@@ -2,7 +2,7 @@
 
 use crate::prelude::*;
 use crate::world::{decode_item, text_attribute};
-use pullyard_domain::due::{self, Due};
+use pullyard_domain::run::due::{self, Due};
 
 fn expected_row(pk: &str, due: Option<Due>) -> (String, Option<i64>) {
     match due {

@@ -11,23 +11,25 @@ pub(crate) use crate::world::{
     EndingJob, Item, Items, first_registration, job_trigger, number_attribute, ticket_job_trigger,
 };
 pub(crate) use aws_sdk_dynamodb::types::AttributeValue;
-pub(crate) use pullyard_domain::breaker::KeyOwner;
-pub(crate) use pullyard_domain::budget::Budget;
-pub(crate) use pullyard_domain::comment::Comment;
-pub(crate) use pullyard_domain::decision::Reason;
-pub(crate) use pullyard_domain::delivery::Delivery;
-pub(crate) use pullyard_domain::event::TicketText;
-pub(crate) use pullyard_domain::hook::Webhook;
-pub(crate) use pullyard_domain::id::{ClaimId, ClassId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName};
+pub(crate) use pullyard_domain::agent::breaker::KeyOwner;
+pub(crate) use pullyard_domain::agent::runner::order::{Order, OrderState};
+pub(crate) use pullyard_domain::agent::runner::{Drain, Presence, Runner, Slot};
+pub(crate) use pullyard_domain::job::select::ClassRequirements;
 pub(crate) use pullyard_domain::job::{AttemptEnd, Job, JobStatus};
+pub(crate) use pullyard_domain::project::budget::Budget;
+pub(crate) use pullyard_domain::project::hook::Webhook;
 pub(crate) use pullyard_domain::project::{Compute, Project, Repository};
-pub(crate) use pullyard_domain::pull_request::PullRequest;
+pub(crate) use pullyard_domain::review::delivery::Delivery;
+pub(crate) use pullyard_domain::review::pull_request::PullRequest;
 pub(crate) use pullyard_domain::review::{Review, ReviewState};
-pub(crate) use pullyard_domain::runner::order::{Order, OrderState};
-pub(crate) use pullyard_domain::runner::{Drain, Presence, Runner, Slot};
-pub(crate) use pullyard_domain::select::ClassRequirements;
+pub(crate) use pullyard_domain::text::decision::Reason;
+pub(crate) use pullyard_domain::text::id::{
+    ClaimId, ClassId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName,
+};
+pub(crate) use pullyard_domain::text::time::Timestamp;
+pub(crate) use pullyard_domain::ticket::comment::Comment;
+pub(crate) use pullyard_domain::ticket::event::TicketText;
 pub(crate) use pullyard_domain::ticket::{Badge, Ticket};
-pub(crate) use pullyard_domain::time::Timestamp;
 pub(crate) use pullyard_store::{
     CommentCreation, Conclusion, EventBatch, JobCreation, JobWrite, RegistrationWrite, Request, ReviewTrigger,
     ReviewWait, RunWrite, RunnerCondition, Store, TicketCreation, WorkKey, Write,

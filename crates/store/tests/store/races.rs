@@ -4,7 +4,7 @@
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
-use pullyard_domain::limit::{Places, RunningLimits};
+use pullyard_domain::job::limit::{Places, RunningLimits};
 use pullyard_store::Error;
 use std::sync::Arc;
 use tokio::sync::Barrier;

@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use crate::races::{RACERS, race};
 use crate::world::World;
-use pullyard_domain::outcome::{pull_request_after_revision, ticket_after_job};
+use pullyard_domain::review::outcome::{pull_request_after_revision, ticket_after_job};
 use std::sync::Arc;
 
 async fn prepare_give_up(world: &World, job: &Job) -> EndingJob {

@@ -9,13 +9,13 @@ mod without_job;
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
-use pullyard_domain::delivery::{ReviewSubject, Source};
-use pullyard_domain::id::{DeliveryId, ReviewId};
 use pullyard_domain::job::Priority;
 use pullyard_domain::kinds::{JobPlan, RevisionPlan, plan_revision};
 use pullyard_domain::project::Settings;
-use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::Author;
+use pullyard_domain::review::delivery::{ReviewSubject, Source};
+use pullyard_domain::review::pull_request::PullRequestId;
+use pullyard_domain::text::id::{DeliveryId, ReviewId};
 use pullyard_store::Error;
 
 pub(crate) fn review_id(name: &str) -> ReviewId {

@@ -4,8 +4,8 @@ use crate::every_item::forms::forms;
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
-use pullyard_domain::fleet::Member;
-use pullyard_domain::runner::{MIN_REMEMBERED_CLAIMS, Profile};
+use pullyard_domain::agent::runner::{MIN_REMEMBERED_CLAIMS, Profile};
+use pullyard_domain::job::fleet::Member;
 
 fn profile(runner: &Runner) -> Profile {
     sample::profile(runner, "kite")

@@ -2,35 +2,35 @@
 
 use crate::prelude::*;
 use pullyard_domain::agent::Agent;
-use pullyard_domain::analysis::{Analysis, AnalysisCounts, CompletedAnalysis, FailedAnalysis};
-use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::delivery::Source;
-use pullyard_domain::event::TicketEvent;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::fleet::{FleetSnapshot, Member, MemberSummary};
-use pullyard_domain::forge::{Account, Auth, ForgeKind, Integration};
-use pullyard_domain::hook::poll_progress::PollProgress;
-use pullyard_domain::hook::{Ingress, Poll};
-use pullyard_domain::host::HostRest;
-use pullyard_domain::id::{
+use pullyard_domain::agent::checks::CommandOverrides;
+use pullyard_domain::agent::runner::Profile;
+use pullyard_domain::agent::runner::order::OrderKind;
+use pullyard_domain::job::fleet::{FleetSnapshot, Member, MemberSummary};
+use pullyard_domain::job::{AttemptRecord, Claim, JobKind, JobResult, Priority, StepOfRun};
+use pullyard_domain::kinds::prompt::Context;
+use pullyard_domain::kinds::{JobPlan, plan_for_ticket, plan_without_ticket};
+use pullyard_domain::project::Settings;
+use pullyard_domain::project::forge::{Account, Auth, ForgeKind, Integration};
+use pullyard_domain::project::hook::poll_progress::PollProgress;
+use pullyard_domain::project::hook::{Ingress, Poll};
+use pullyard_domain::project::naming::SecretProjects;
+use pullyard_domain::project::schedule::{Occurrence, Outcome, Schedule, ScheduleId, ScheduleSpec, Starts};
+use pullyard_domain::project::spending::{Spending, SpendingLimits};
+use pullyard_domain::project::template::{Template, TemplateId};
+use pullyard_domain::project::tracker::{ToolAccount, Tracker, TrackerKind};
+use pullyard_domain::review::analysis::{Analysis, AnalysisCounts, CompletedAnalysis, FailedAnalysis};
+use pullyard_domain::review::delivery::Source;
+use pullyard_domain::review::output::{Answer, JobOutput};
+use pullyard_domain::run::notice::{Endpoint, EndpointKind, EndpointState, Notice, NoticeRecord, Window};
+use pullyard_domain::run::{FrozenPlan, Group, Run};
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::host::HostRest;
+use pullyard_domain::text::id::{
     DeliveryId, EndpointId, EventId, FinishId, MailboxId, NoticeId, OrderId, RunId, RunnerId, ScheduleName,
     TemplateName, TicketKey,
 };
-use pullyard_domain::job::{AttemptRecord, Claim, JobKind, JobResult, Priority, StepOfRun};
-use pullyard_domain::kinds::{JobPlan, plan_for_ticket, plan_without_ticket};
-use pullyard_domain::naming::SecretProjects;
-use pullyard_domain::notice::{Endpoint, EndpointKind, EndpointState, Notice, NoticeRecord, Window};
-use pullyard_domain::output::{Answer, JobOutput};
-use pullyard_domain::project::Settings;
-use pullyard_domain::prompt::Context;
-use pullyard_domain::run::{FrozenPlan, Group, Run};
-use pullyard_domain::runner::Profile;
-use pullyard_domain::runner::order::OrderKind;
-use pullyard_domain::schedule::{Occurrence, Outcome, Schedule, ScheduleId, ScheduleSpec, Starts};
-use pullyard_domain::spending::{Spending, SpendingLimits};
-use pullyard_domain::template::{Template, TemplateId};
-use pullyard_domain::ticket_look::{TicketLook, WaitingLook};
-use pullyard_domain::tracker::{ToolAccount, Tracker, TrackerKind};
+use pullyard_domain::ticket::event::TicketEvent;
+use pullyard_domain::ticket::look::{TicketLook, WaitingLook};
 use pullyard_store::{Scope, SecretRecord, Token, TokenKind};
 
 /// This many seconds after a start in the far future: DynamoDB deletes expired items by its own clock.
@@ -76,7 +76,7 @@ pub(crate) fn template(rev: u64) -> Template {
 /// The plan of a run with one step.
 pub(crate) fn frozen_plan() -> FrozenPlan {
     let json = serde_json::json!({ "name": "release", "steps": [{ "name": "notes", "prompt": "Write them." }] });
-    let plan = pullyard_domain::plan::Plan::parse(json).unwrap();
+    let plan = pullyard_domain::project::plan::Plan::parse(json).unwrap();
     FrozenPlan { plan, parameters: BTreeMap::new(), repository: repository(99, "acme/app"), base: "main".into() }
 }
 

@@ -2,10 +2,10 @@
 
 use crate::prelude::*;
 use crate::world::World;
-use pullyard_domain::forge::{Account, Auth, Integration};
-use pullyard_domain::hook::Poll;
-use pullyard_domain::naming::{Named, SecretProjects};
 use pullyard_domain::project::Settings;
+use pullyard_domain::project::forge::{Account, Auth, Integration};
+use pullyard_domain::project::hook::Poll;
+use pullyard_domain::project::naming::{Named, SecretProjects};
 use pullyard_store::RepositoryRemoval;
 
 #[tokio::test]

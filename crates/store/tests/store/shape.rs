@@ -7,8 +7,8 @@ use crate::breakers::open_breaker;
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
-use pullyard_domain::analysis::Analysis;
-use pullyard_domain::limit::{Places, RunningLimits};
+use pullyard_domain::job::limit::{Places, RunningLimits};
+use pullyard_domain::review::analysis::Analysis;
 use pullyard_store::{Gauges, ReadyCursors, Rotation, SweeperState};
 use std::collections::HashSet;
 use tokio::sync::OnceCell;
@@ -219,7 +219,7 @@ async fn create_triggered_job(world: &World) -> (Runner, Job) {
     let trigger = JobCreation { analysis: Some(&empty), ..job_trigger(&other) };
     world.expect_applied(world.store.create_job(&trigger)).await;
     let mut refused = sample::refused_decision("evt-2", at(2));
-    refused.facts = Some(pullyard_domain::facts::RecordedFacts {
+    refused.facts = Some(pullyard_domain::ticket::facts::RecordedFacts {
         decided_at: at(2),
         occurred_at: at(1),
         actor: None,

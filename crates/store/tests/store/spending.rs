@@ -5,7 +5,7 @@ use crate::races::{race, winner, world};
 use crate::sample;
 use crate::world::{World, failed_end};
 use pullyard_domain::job::JobKind;
-use pullyard_domain::spending::{Raise, RaiseResult, RaiseRight, Spending, SpentOn};
+use pullyard_domain::project::spending::{Raise, RaiseResult, RaiseRight, Spending, SpentOn};
 
 const DOLLAR: u64 = 1_000_000;
 

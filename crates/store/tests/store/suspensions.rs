@@ -4,7 +4,7 @@ use crate::prelude::*;
 use crate::sample;
 use crate::world::{World, fence};
 use pullyard_domain::job::{AttemptRecord, Input, Pause, SuspendReport, Suspension};
-use pullyard_domain::outcome::update_waiting_badge;
+use pullyard_domain::review::outcome::update_waiting_badge;
 use pullyard_store::Error;
 
 pub(crate) struct SuspensionCase {

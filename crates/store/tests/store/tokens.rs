@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
-use pullyard_domain::id::TokenId;
+use pullyard_domain::text::id::TokenId;
 use pullyard_store::Token;
 
 fn hash(number: u64) -> String {

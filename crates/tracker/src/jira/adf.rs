@@ -1,6 +1,6 @@
 //! Text from and to Atlassian Document Format, the JSON tree of descriptions and comments.
 
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::client::{cut_body, is_url, optional_list as list};

@@ -1,6 +1,6 @@
 //! Installs the webhook of a project, and parses its deliveries.
 
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_forge::webhook::{Secret, verify};
 use pullyard_outbound::{HeaderMap, Method};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Reads a ticket and the newest change of its status.
 
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use serde_json::Value;
 
 use super::{Jira, adf, join};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_outbound::{HeaderValue, Method, Response};
 use serde_json::{Value, json};
 use time::OffsetDateTime;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_forge::webhook::{Secret, verify};
 use pullyard_outbound::HeaderMap;
 use serde_json::{Value, json};

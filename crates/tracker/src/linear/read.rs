@@ -1,6 +1,6 @@
 //! Reads a ticket and the newest change of its state.
 
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Linear, time};

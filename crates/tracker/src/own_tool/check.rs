@@ -2,7 +2,7 @@
 
 use super::{Message, Subject, WANTED, to_json, to_request};
 use crate::{Desired, Error};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_outbound::standard_webhooks::{SigningSecret, signed_headers};
 use pullyard_outbound::{Client, HeaderMap};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Lists of changed tickets, page by page.
 
 use crate::world::{KINDS, World};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_fake_tracker::{BACKLOG, PERSON, TicketBody};
 use pullyard_tracker::Error;
 

@@ -1,7 +1,7 @@
 //! Signatures and ages of webhook deliveries.
 
 use crate::world::{KINDS, World};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_fake_tracker::{BACKLOG, Kind, PERSON};
 use pullyard_outbound::{HeaderMap, HeaderName};
 use pullyard_tracker::{Delivery, DeliveryError, Jira, Linear, Secret};

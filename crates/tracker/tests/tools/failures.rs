@@ -1,7 +1,7 @@
 //! Tests how failed answers of a tool are classified.
 
 use crate::world::{KINDS, World, connection, http};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_fake_tracker::Kind;
 use pullyard_tracker::{Applied, Error, Jira, Linear};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_fake_tracker::{BACKLOG, CREDENTIAL, FakeTracker, Kind, PROCESSING, Ticket, TicketBody};
 use pullyard_outbound::{AllowedRanges, Client};
 use pullyard_tracker::{

@@ -3,9 +3,9 @@
 use crate::routes::prelude::*;
 use crate::routes::pulls::to_response;
 use pullyard_control::StartAnalysis;
-use pullyard_domain::analysis::CompletedAnalysis;
-use pullyard_domain::delivery::Source;
 use pullyard_domain::project::Repository;
+use pullyard_domain::review::analysis::CompletedAnalysis;
+use pullyard_domain::review::delivery::Source;
 use pullyard_entry::openapi::RequestOutcome;
 use pullyard_protocol::analysis::{
     Analysis, AnalysisItems, AnalysisList, AnalysisQuery, LastAnalysis, ListedItem, RequestAnalysis,
@@ -69,7 +69,7 @@ pub(crate) async fn items(
     Ok(Json(AnalysisItems { items: items.collect(), analysis: to_wire((repository, analysis)) }))
 }
 
-fn to_wire((repository, analysis): (Repository, pullyard_domain::analysis::Analysis)) -> Analysis {
+fn to_wire((repository, analysis): (Repository, pullyard_domain::review::analysis::Analysis)) -> Analysis {
     Analysis {
         project: repository.project,
         repository: repository.name,

@@ -2,7 +2,7 @@
 
 use super::jobs::load_visible;
 use crate::routes::prelude::*;
-use pullyard_domain::id::{ArtifactId, JobId};
+use pullyard_domain::text::id::{ArtifactId, JobId};
 use pullyard_entry::LeaseCaller;
 use pullyard_entry::openapi::TemporaryRedirect;
 use pullyard_protocol::artifact::{self, ArtifactUpload, Artifacts, Attempts, JobContext, NewArtifact};

@@ -3,13 +3,13 @@
 use crate::routes::prelude::*;
 use axum::http::HeaderMap;
 use pullyard_control::attempt as control;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::{self as domain, AgentReport, End, JobResult, JobStatus, PushedCommit};
+use pullyard_domain::kinds::prompt::LinkOptions;
+use pullyard_domain::kinds::prompt::review::ReviewContext;
 use pullyard_domain::project::Resume as Policy;
-use pullyard_domain::prompt::LinkOptions;
-use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_domain::run::{NeedResult, PatchSource, StepContext};
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::id::JobId;
 use pullyard_entry::{BootstrapCaller, LeaseCaller, strict};
 use pullyard_protocol::attempt::{
     self as wire, Agent, AssignedRepository, AssignedTicket, Assignment, CheckpointAnswer, Credentials, EventsAnswer,

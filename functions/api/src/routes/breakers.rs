@@ -1,8 +1,8 @@
 //! Lists and closes breakers of model accounts.
 
 use crate::routes::prelude::*;
-use pullyard_domain::access::Object;
-use pullyard_domain::breaker::BreakerId;
+use pullyard_domain::agent::breaker::BreakerId;
+use pullyard_domain::project::access::Object;
 use pullyard_protocol::breaker::{Breaker, Breakers, CloseBreaker, ClosedBreaker};
 
 pub(crate) async fn list(caller: Caller<scope::Read>) -> Result<Json<Breakers>, Problem> {
@@ -28,8 +28,9 @@ pub(crate) async fn close(
     caller: Caller<scope::Admin>,
     StrictJson(CloseBreaker { account }): StrictJson<CloseBreaker>,
 ) -> Result<Json<ClosedBreaker>, Problem> {
-    let id: BreakerId =
-        account.parse().map_err(|fault: pullyard_domain::id::InvalidId| Problem::unreadable("/account", fault.0))?;
+    let id: BreakerId = account
+        .parse()
+        .map_err(|fault: pullyard_domain::text::id::InvalidId| Problem::unreadable("/account", fault.0))?;
     caller.authorize(Object::Breaker(&id.account))?;
     let closed = control::close_breaker(&caller.ctx, &id).await?;
     Ok(Json(ClosedBreaker { account: id.to_string(), closed }))

@@ -3,7 +3,7 @@
 use super::tickets::TicketQuery;
 use crate::routes::prelude::*;
 use pullyard_control::{AddedComment, CommentChange, NewComment};
-use pullyard_domain::id::TicketKey;
+use pullyard_domain::text::id::TicketKey;
 use pullyard_entry::openapi::CreatedOrExisting;
 use pullyard_entry::resolve_ticket_key;
 use pullyard_protocol::ticket::{Comment, CommentPage, DeletedComment, WriteComment};

@@ -3,8 +3,8 @@
 
 use crate::routes::prelude::*;
 use pullyard_control::{DeadLetterView, LetterAction};
-use pullyard_domain::dead_letter::Queue;
-use pullyard_domain::id::MessageId;
+use pullyard_domain::run::dead_letter::Queue;
+use pullyard_domain::text::id::MessageId;
 use pullyard_protocol::dead_letter::{DeadLetter, DeadLetters, MoveDeadLetters, MoveDeadLettersAnswer};
 
 /// Selects a queue; all queues by default.

@@ -3,10 +3,10 @@
 use super::page::{check_limit, parse_time, split_list};
 use crate::routes::prelude::*;
 use pullyard_control::DeliveryList;
-use pullyard_domain::decision::{Reason, Verdict};
-use pullyard_domain::id::{DeliveryId, TicketKey};
-use pullyard_domain::listing::{DeliveryFilter, PullRequestFilter};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::review::listing::{DeliveryFilter, PullRequestFilter};
+use pullyard_domain::text::decision::{Reason, Verdict};
+use pullyard_domain::text::id::{DeliveryId, TicketKey};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, DeliveryPage};
 use pullyard_protocol::pull_request::{PULL_REQUEST_NAME_HELP, PullRequestName};
@@ -79,7 +79,10 @@ pub(crate) async fn list(
 }
 
 /// Another project's entry counts as missing.
-async fn load_visible<S>(caller: &Caller<S>, id: &DeliveryId) -> Result<pullyard_domain::delivery::Delivery, Problem> {
+async fn load_visible<S>(
+    caller: &Caller<S>,
+    id: &DeliveryId,
+) -> Result<pullyard_domain::review::delivery::Delivery, Problem> {
     let delivery = caller.ctx.store.load_delivery(id).await?;
     let visible = delivery.filter(|delivery| caller.authorize_project(&delivery.project).is_ok());
     visible.ok_or_else(|| Problem::not_found(format!("There is no delivery {id}.")))

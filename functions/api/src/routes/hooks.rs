@@ -2,9 +2,9 @@
 
 use crate::routes::prelude::*;
 use pullyard_control::hooks::{self as control, Drift, HookView, NewHook, Target};
-use pullyard_domain::access::Object;
-use pullyard_domain::hook::Webhook;
-use pullyard_domain::id::HookName;
+use pullyard_domain::project::access::Object;
+use pullyard_domain::project::hook::Webhook;
+use pullyard_domain::text::id::HookName;
 use pullyard_entry::openapi::CreatedResponse;
 use pullyard_protocol::hook as wire;
 

@@ -3,8 +3,8 @@
 use super::projects::load_project;
 use crate::routes::prelude::*;
 use pullyard_control::set_ingress;
-use pullyard_domain::hook::Poll;
-use pullyard_domain::id::RepositoryName;
+use pullyard_domain::project::hook::Poll;
+use pullyard_domain::text::id::RepositoryName;
 use pullyard_protocol::hook::{Ingresses, RepositoryIngress, SetIngress};
 
 /// A repository without polling state has the default ingress, `Webhook`.

@@ -2,7 +2,7 @@
 
 use crate::routes::prelude::*;
 use pullyard_control::TestSummary;
-use pullyard_domain::id::IntegrationId;
+use pullyard_domain::text::id::IntegrationId;
 use pullyard_entry::openapi::CreatedResponse;
 use pullyard_protocol::integration::{
     CreateIntegration, Integration, IntegrationPage, IntegrationTest, RemovedIntegration, SetIntegrationProjects,

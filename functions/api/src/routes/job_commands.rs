@@ -2,7 +2,7 @@
 
 use super::jobs::{load_visible, to_response};
 use crate::routes::prelude::*;
-use pullyard_domain::id::JobId;
+use pullyard_domain::text::id::JobId;
 use pullyard_entry::openapi::{AcceptedResponse, CreatedOrExisting};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::job::{CancelJob, Job, SendInput};

@@ -7,7 +7,7 @@ use aide::openapi::{MediaType, Operation, Response as Described, SchemaObject};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::Snapshot;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use std::fmt::Write;
 
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

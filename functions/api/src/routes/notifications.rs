@@ -1,8 +1,8 @@
 //! Manages the endpoints of notifications, and lists and repeats notices.
 
 use crate::routes::prelude::*;
-use pullyard_domain::id::EndpointId;
-use pullyard_domain::notice::{Endpoint, EndpointState};
+use pullyard_domain::run::notice::{Endpoint, EndpointState};
+use pullyard_domain::text::id::EndpointId;
 use pullyard_protocol::notification::{
     EndpointList, EndpointStatus, EndpointTest, Notice, NoticePage, PutEndpoint, RedeliverNotice,
 };

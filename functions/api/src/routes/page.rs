@@ -1,7 +1,7 @@
 //! Parses the query parameters of lists.
 
-use pullyard_domain::id::ProjectId;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::ProjectId;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_entry::Problem;
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -6,7 +6,7 @@ pub(crate) use axum::Json;
 pub(crate) use axum::extract::State;
 use axum::http::HeaderMap;
 pub(crate) use pullyard_control::{self as control, Context, Error};
-pub(crate) use pullyard_domain::id::ProjectId;
+pub(crate) use pullyard_domain::text::id::ProjectId;
 pub(crate) use pullyard_entry::{
     Caller, IdempotencyKey, Path, Problem, ProjectCaller, Query, StrictJson, limits, scope,
 };

@@ -2,8 +2,8 @@
 
 use crate::routes::prelude::*;
 use pullyard_control::{IfConnected, RepositorySettings};
-use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::Settings;
+use pullyard_domain::text::id::RepositoryName;
 use pullyard_entry::Revision;
 use pullyard_entry::openapi::CreatedResponse;
 use pullyard_protocol::project::{

@@ -2,7 +2,7 @@
 
 use crate::routes::prelude::*;
 use pullyard_control::{Feature, FeatureRow, FeatureStatus, RepositoryTestResult, TestSummary};
-use pullyard_domain::id::RepositoryName;
+use pullyard_domain::text::id::RepositoryName;
 use pullyard_protocol::project::{self, FeatureTest, FeatureVerdict, RepositoryTest};
 
 pub(crate) async fn test(

@@ -3,10 +3,10 @@
 use crate::routes::prelude::*;
 use axum::http::HeaderMap;
 use pullyard_control::runner as control;
-use pullyard_domain::access::Object;
-use pullyard_domain::fleet::Member;
-use pullyard_domain::id::RunnerId;
-use pullyard_domain::runner::{CLAIM_INTERVAL, HEARTBEAT_BUSY, HEARTBEAT_IDLE, Heartbeat, OFFLINE_AFTER};
+use pullyard_domain::agent::runner::{CLAIM_INTERVAL, HEARTBEAT_BUSY, HEARTBEAT_IDLE, Heartbeat, OFFLINE_AFTER};
+use pullyard_domain::job::fleet::Member;
+use pullyard_domain::project::access::Object;
+use pullyard_domain::text::id::RunnerId;
 use pullyard_entry::RunnerCaller;
 use pullyard_entry::openapi::AcceptedResponse;
 use pullyard_entry::runner_view::{to_command, view_runner};

@@ -3,11 +3,11 @@
 use crate::routes::prelude::*;
 use axum::http::StatusCode;
 use pullyard_control::{RunKey, RunOrder, RunSubmission, SubmitFault};
-use pullyard_domain::budget::parse_usd_micros;
-use pullyard_domain::id::RunId;
-use pullyard_domain::plan::MAX_FAULTS;
+use pullyard_domain::project::budget::parse_usd_micros;
+use pullyard_domain::project::plan::MAX_FAULTS;
 use pullyard_domain::run::Answer;
 use pullyard_domain::text::format_count;
+use pullyard_domain::text::id::RunId;
 use pullyard_entry::openapi::CreatedOrExisting;
 use pullyard_protocol::run::{CheckPlan, MergeRun, OpenPullRequest, ResumeRun, Run, RunPage, StartRun};
 

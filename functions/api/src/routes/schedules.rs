@@ -1,8 +1,9 @@
 //! Lists, changes and runs schedules.
 
 use crate::routes::prelude::*;
-use pullyard_domain::id::ScheduleName;
-use pullyard_domain::schedule::{self as domain, ScheduleCommand, ScheduleId, ScheduleSpec};
+use pullyard_domain::project::schedule as domain;
+use pullyard_domain::project::schedule::{ScheduleCommand, ScheduleId, ScheduleSpec};
+use pullyard_domain::text::id::ScheduleName;
 use pullyard_protocol::schedule::{Schedule, Schedules};
 
 fn to_wire(ctx: &Context, schedule: domain::Schedule) -> Json<Schedule> {

@@ -5,7 +5,7 @@ use crate::routes::prelude::*;
 use axum::Extension;
 use pullyard_control::{ModelUrls, UserSecret};
 use pullyard_domain::agent::key_check::ModelKeyTest;
-use pullyard_domain::id::SecretName;
+use pullyard_domain::text::id::SecretName;
 use pullyard_protocol::secret::{
     DeleteSecretQuery, DeletedSecret, ListedSecret, RotateSecret, RotatedSecret, Secret, SecretPage, SecretProjects,
     SecretTest, SetSecret, SetSecretProjects, TestSecret,

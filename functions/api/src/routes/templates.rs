@@ -3,7 +3,7 @@
 use crate::routes::prelude::*;
 use crate::routes::runs::{show_whole, start_run, submit_problem};
 use pullyard_control::{RunKey, RunSubmission, SubmitFault};
-use pullyard_domain::template::{StartedBy, Submission, TemplateId};
+use pullyard_domain::project::template::{StartedBy, Submission, TemplateId};
 use pullyard_entry::openapi::CreatedOrExisting;
 use pullyard_protocol::run::Run;
 use pullyard_protocol::template::{PutTemplate, StartTemplate, Template, Templates};

@@ -2,9 +2,9 @@
 
 use crate::routes::prelude::*;
 use pullyard_control::{Answer, LimitRaise, NewTicket, RaisedSubject, TextChanges, TicketEdit, TicketMove};
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::event::TicketText;
-use pullyard_domain::id::TicketKey;
+use pullyard_domain::text::decision::Verdict;
+use pullyard_domain::text::id::TicketKey;
+use pullyard_domain::ticket::event::TicketText;
 use pullyard_domain::ticket::rank::Place;
 use pullyard_entry::openapi::CreatedOrExisting;
 use pullyard_entry::resolve_ticket_key;

@@ -2,9 +2,9 @@
 
 use crate::routes::prelude::*;
 use pullyard_control::StoredToken;
-use pullyard_domain::id::TokenId;
-use pullyard_domain::time::Timestamp;
-use pullyard_domain::token::NewToken;
+use pullyard_domain::project::token::NewToken;
+use pullyard_domain::text::id::TokenId;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_entry::AnyTokenCaller;
 use pullyard_entry::openapi::CreatedNoStore;
 use pullyard_protocol::token::{CreateToken, CreatedToken, RevokedToken, Token, TokenPage, TokenState};

@@ -2,7 +2,7 @@
 
 use super::remove_nulls;
 use pullyard_control::RunView;
-use pullyard_domain::plan::{Plan, built_in_role};
+use pullyard_domain::project::plan::{Plan, built_in_role};
 use pullyard_domain::run::{self as domain, RunWant, StepWait};
 use pullyard_protocol::job::Explanation;
 use pullyard_protocol::run::{Run, RunStep};

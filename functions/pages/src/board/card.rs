@@ -4,11 +4,11 @@ use crate::labels::PullRequestView;
 use crate::markdown;
 use crate::prelude::*;
 use pullyard_control::{JobView, TicketView};
-use pullyard_domain::id::{RepositoryName, TicketKey};
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Statuses;
-use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::review::pull_request::PullRequestState;
 use pullyard_domain::text::Span;
+use pullyard_domain::text::id::{RepositoryName, TicketKey};
 use pullyard_domain::ticket::Ticket;
 
 const MAX_LABELS: usize = 3;

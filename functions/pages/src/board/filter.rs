@@ -2,7 +2,7 @@
 
 use crate::text;
 use pullyard_control::TicketView;
-use pullyard_domain::id::RepositoryName;
+use pullyard_domain::text::id::RepositoryName;
 use serde::Deserialize;
 
 #[derive(Debug, Default, Deserialize)]

@@ -4,10 +4,10 @@ use super::Row;
 use crate::hints::{Page, name_buttons};
 use crate::prelude::*;
 use crate::text::block;
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::guard_steps::{GuardResult, GuardStep, guard_steps};
-use pullyard_domain::id::DeliveryId;
+use pullyard_domain::review::delivery::Delivery;
+use pullyard_domain::review::guard_steps::{GuardResult, GuardStep, guard_steps};
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::DeliveryId;
 
 #[derive(Template)]
 #[template(path = "decision.html")]

@@ -4,9 +4,9 @@ use super::runner_link::RunnerLink;
 use super::{Shell, load_subject};
 use crate::job::head::JobHead;
 use crate::prelude::*;
-use pullyard_domain::checks::{CheckOutcome, CheckRun};
-use pullyard_domain::id::{JobId, RunnerId};
+use pullyard_domain::agent::checks::{CheckOutcome, CheckRun};
 use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord, JobStatus};
+use pullyard_domain::text::id::{JobId, RunnerId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use super::{Shell, Subject, load_subject};
 use crate::diff::{self, Diff};
 use crate::job::head::JobHead;
 use crate::prelude::*;
-use pullyard_domain::id::JobId;
+use pullyard_domain::text::id::JobId;
 
 /// The rest of a longer patch is only in its artifact. Units: bytes.
 const MAX_PATCH_BYTES: usize = 2 << 20;

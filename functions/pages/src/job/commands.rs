@@ -2,7 +2,7 @@
 
 use crate::prelude::*;
 use crate::verdict::accepted_job;
-use pullyard_domain::id::JobId;
+use pullyard_domain::text::id::JobId;
 use pullyard_protocol::job::SendInput;
 
 async fn load_commandable(visit: &PageContext, id: JobId) -> Result<JobId, Fault> {

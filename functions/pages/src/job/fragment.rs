@@ -7,7 +7,7 @@ use crate::job::head::JobHead;
 use crate::log::{self, Arrived, Entry, LogPart, happened};
 use crate::prelude::*;
 use crate::revise_request::{ReviseRequest, load_revise_request};
-use pullyard_domain::id::JobId;
+use pullyard_domain::text::id::JobId;
 use pullyard_protocol::event::{Event, EventKind};
 
 #[derive(Template)]

@@ -10,12 +10,11 @@ use crate::log::{Arrived, Entry};
 use crate::markdown::{self, Below, SafeHtml};
 use crate::prelude::*;
 use pullyard_control::JobView;
-use pullyard_domain::explanation;
-use pullyard_domain::failure::{Failure, FailureClass};
-use pullyard_domain::id::{JobId, RunId};
-use pullyard_domain::job::{AttemptRecord, DesiredState, Job, JobStatus, Placement};
+use pullyard_domain::job::{AttemptRecord, DesiredState, Job, JobStatus, Placement, explanation};
 use pullyard_domain::project::labels::join_labels;
-use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::review::pull_request::PullRequestState;
+use pullyard_domain::text::failure::{Failure, FailureClass};
+use pullyard_domain::text::id::{JobId, RunId};
 use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 

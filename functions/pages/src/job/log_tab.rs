@@ -6,8 +6,8 @@ use crate::job::head::JobHead;
 use crate::log::{self, Arrived, Entry, LogPart, position};
 use crate::prelude::*;
 use crate::revise_request;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Input, JobStatus, Publishes};
+use pullyard_domain::text::id::JobId;
 use pullyard_protocol::event::Event;
 
 const MAX_SEARCH_CHARS: usize = 200;

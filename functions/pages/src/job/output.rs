@@ -5,9 +5,9 @@ use crate::analyses::items_url;
 use crate::job::head::JobHead;
 use crate::markdown::{self, Below, SafeHtml};
 use crate::prelude::*;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobKind, JobStatus};
-use pullyard_domain::output::{Answer, JobOutput, PostedReview};
+use pullyard_domain::review::output::{Answer, JobOutput, PostedReview};
+use pullyard_domain::text::id::JobId;
 
 #[derive(Template)]
 #[template(path = "job_output.html")]

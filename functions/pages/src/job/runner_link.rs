@@ -1,7 +1,7 @@
 //! Names the runner of an attempt, with a link to its page.
 
 use crate::prelude::*;
-use pullyard_domain::id::RunnerId;
+use pullyard_domain::text::id::RunnerId;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug)]

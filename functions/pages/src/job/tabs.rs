@@ -3,9 +3,9 @@
 use crate::labels;
 use crate::log::{Arrived, happened};
 use pullyard_control::JobView;
-use pullyard_domain::artifact::{Artifact, ArtifactKind};
+use pullyard_domain::job::artifact::{Artifact, ArtifactKind};
 use pullyard_domain::job::{AttemptRecord, JobStatus, Publishes};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_protocol::event::EventKind;
 
 #[derive(Default)]

@@ -3,8 +3,8 @@
 use crate::frame::own_path;
 use crate::prelude::*;
 use crate::verdict::accepted_job;
-use pullyard_domain::explanation;
-use pullyard_domain::id::{EventId, JobId};
+use pullyard_domain::job::explanation;
+use pullyard_domain::text::id::{EventId, JobId};
 
 const MAX_JOBS: usize = super::PAGE_SIZE;
 

@@ -5,9 +5,9 @@ use crate::labels;
 use crate::prelude::*;
 use crate::verdict::accepted_job;
 use pullyard_control::Answer;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobKind, Priority};
 use pullyard_domain::project::labels::parse_labels;
+use pullyard_domain::text::id::JobId;
 use pullyard_protocol::job::CreateJob;
 
 #[derive(Template)]

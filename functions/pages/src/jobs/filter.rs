@@ -3,10 +3,10 @@
 use crate::frame::Tab;
 use crate::prelude::*;
 use pullyard_domain::agent;
-use pullyard_domain::failure::Failure;
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::listing::{JobFilter, JobSearch};
 use pullyard_domain::project::Repository;
+use pullyard_domain::review::listing::{JobFilter, JobSearch};
+use pullyard_domain::text::failure::Failure;
 use std::time::Duration;
 
 const MAX_WORDS: usize = 8;

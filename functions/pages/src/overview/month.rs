@@ -3,8 +3,8 @@
 use crate::charts::{self, Bar, DayNumbers, Ending};
 use crate::labels::format_duration;
 use crate::prelude::*;
-use pullyard_domain::budget::Day;
 use pullyard_domain::job::{Job, JobStatus};
+use pullyard_domain::project::budget::Day;
 use std::time::Duration;
 
 const MAX_FAILURES: usize = 5;

@@ -3,11 +3,11 @@
 use crate::charts::{self, percent};
 use crate::labels::{format_count, format_duration};
 use pullyard_control::Overview;
-use pullyard_domain::budget::{Budget, DailyUsage, Day, format_usd};
-use pullyard_domain::fleet::MemberSummary;
 use pullyard_domain::job::JobStatus;
+use pullyard_domain::job::fleet::MemberSummary;
+use pullyard_domain::project::budget::{Budget, DailyUsage, Day, format_usd};
 use pullyard_domain::project::{Compute, Project};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 
 pub(super) struct Tile {
     pub(super) label: &'static str,

@@ -2,9 +2,11 @@
 
 use crate::labels::Pill;
 use crate::prelude::*;
-use pullyard_domain::decision::Reason;
-use pullyard_domain::id::{JobId, RepositoryName};
-use pullyard_domain::pull_request::{AgentReviews, EndedReview, Note, PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::review::pull_request::{
+    AgentReviews, EndedReview, Note, PullRequest, PullRequestId, PullRequestState,
+};
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::{JobId, RepositoryName};
 
 /// The content of `pull_agent_reviews.html`.
 pub(crate) struct AgentReviewList {

@@ -4,7 +4,7 @@ use crate::labels::{self, TimeLabel};
 use crate::markdown::{self, Below, SafeHtml};
 use crate::text::{SafeText, line};
 use pullyard_control::{ForgeActor, ForgeReviewState, ForgeTime, Lines, LocalPullRequest, ReviewComment};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 
 /// A review or a comment. Its id is the anchor that the forge's addresses name.
 #[derive(Clone)]

@@ -5,8 +5,8 @@ use crate::prelude::*;
 use crate::tickets::{RaiseForm, raise_limit};
 use pullyard_control::review::PullRequestRef;
 use pullyard_control::{ActionOutcome, LocalAction, NewLineComment, NewReview, NewState, RaisedSubject, ReviewVerdict};
-use pullyard_domain::id::ReviewId;
 use pullyard_domain::project::Repository;
+use pullyard_domain::text::id::ReviewId;
 use pullyard_domain::text::to_sentence;
 
 /// Each comment costs the forge a call of git.

@@ -5,7 +5,7 @@ use super::page::{Subject, pill};
 use super::{Reviews, load_reviews};
 use crate::board::ticket_url;
 use crate::prelude::*;
-use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::review::pull_request::PullRequest;
 
 #[derive(Template)]
 #[template(path = "pull_hosted.html")]

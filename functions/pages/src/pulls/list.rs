@@ -3,8 +3,8 @@
 use super::request::ReviewForm;
 use crate::prelude::*;
 use pullyard_control::review::{PullRequestView, list_pull_request_views};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::id::JobId;
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::JobId;
 
 /// Each row costs several reads.
 const PAGE_SIZE: i32 = 25;

@@ -12,10 +12,10 @@ use crate::labels::{DASH, RING, TICK};
 use crate::markdown::{self, Below, SafeHtml};
 use crate::prelude::*;
 use pullyard_control::{ForgePullRequestState as State, LocalPullRequest};
-use pullyard_domain::id::IntegrationId;
 use pullyard_domain::job::Job;
 use pullyard_domain::project::Repository;
-use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::review::pull_request::{PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::text::id::IntegrationId;
 
 /// Integration, the forge's id of the repository, and number.
 pub(super) type PullPath = (IntegrationId, u64, u64);

@@ -3,7 +3,7 @@
 use crate::job::attempts::{CheckRow, to_check_row};
 use crate::prelude::*;
 use pullyard_control::RunView;
-use pullyard_domain::checks::CheckRun;
+use pullyard_domain::agent::checks::CheckRun;
 
 pub(super) struct StepChecks {
     pub(super) name: SafeText,

@@ -2,9 +2,9 @@
 
 use crate::prelude::*;
 use pullyard_control::RunOrder;
-use pullyard_domain::budget::parse_usd_micros;
-use pullyard_domain::id::RunId;
+use pullyard_domain::project::budget::parse_usd_micros;
 use pullyard_domain::run::{Answer, Run};
+use pullyard_domain::text::id::RunId;
 
 /// Another project's run counts as missing.
 pub(super) async fn load_visible_run(visit: &PageContext, id: &RunId) -> Result<Run, Fault> {

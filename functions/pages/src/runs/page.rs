@@ -8,11 +8,11 @@ use crate::charts::percent;
 use crate::hints::{Page, name_buttons};
 use crate::prelude::*;
 use pullyard_control::RunView;
-use pullyard_domain::budget::format_usd_exact;
-use pullyard_domain::id::{JobId, RunId};
 use pullyard_domain::job::Job;
-use pullyard_domain::pull_request_id::PullRequestId;
+use pullyard_domain::project::budget::format_usd_exact;
 use pullyard_domain::run::{FrozenPlan, Run, RunState, RunStep, RunWant, StepReason, StepState, StepWait};
+use pullyard_domain::text::id::{JobId, RunId};
+use pullyard_domain::text::pull_request_id::PullRequestId;
 use pullyard_domain::text::truncate;
 use std::collections::BTreeMap;
 

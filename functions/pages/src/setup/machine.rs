@@ -1,7 +1,7 @@
 //! The machine of `pullyard up`, whose folders and agents the setup pages offer. On AWS there is none.
 
 use pullyard_control::ModelUrls;
-use pullyard_domain::agent_check::LocalAgent;
+use pullyard_domain::job::agent_check::LocalAgent;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;

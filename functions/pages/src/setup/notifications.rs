@@ -4,7 +4,7 @@ use crate::prelude::*;
 use axum::Router;
 use axum::routing::get;
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::notice::{DeliveryState, Endpoint, EndpointKind, EndpointState, Notice, NoticeEvent};
+use pullyard_domain::run::notice::{DeliveryState, Endpoint, EndpointKind, EndpointState, Notice, NoticeEvent};
 use std::collections::BTreeSet;
 
 pub(super) fn routes() -> Router<Context> {

@@ -11,8 +11,8 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use health::Health;
 use pullyard_control::{DeadLetterView, LetterAction};
-use pullyard_domain::breaker::BreakerId;
-use pullyard_domain::id::MessageId;
+use pullyard_domain::agent::breaker::BreakerId;
+use pullyard_domain::text::id::MessageId;
 use pullyard_protocol::dead_letter::MoveDeadLetters;
 
 pub(super) fn routes() -> Router<Context> {

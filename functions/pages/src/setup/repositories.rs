@@ -18,9 +18,9 @@ use axum::Router;
 use axum::routing::{get, post};
 use card::{Card, list_hooks};
 use hooks::HookRow;
-use pullyard_domain::forge::{Auth, ForgeKind, Integration};
-use pullyard_domain::id::{IntegrationId, InvalidId, RepositoryName};
 use pullyard_domain::project::Repository;
+use pullyard_domain::project::forge::{Auth, ForgeKind, Integration};
+use pullyard_domain::text::id::{IntegrationId, InvalidId, RepositoryName};
 use pullyard_domain::text::to_sentence;
 use std::str::FromStr;
 

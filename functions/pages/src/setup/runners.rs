@@ -7,10 +7,10 @@ use crate::prelude::*;
 use axum::Router;
 use axum::routing::{get, post};
 use pullyard_control::{job_view, runner as control};
-use pullyard_domain::access::Object;
-use pullyard_domain::fleet::Member;
-use pullyard_domain::id::RunnerId;
-use pullyard_domain::runner::order::{OrderState, Release, Updates};
+use pullyard_domain::agent::runner::order::{OrderState, Release, Updates};
+use pullyard_domain::job::fleet::Member;
+use pullyard_domain::project::access::Object;
+use pullyard_domain::text::id::RunnerId;
 use pullyard_entry::runner_view::{to_command, view_runner};
 use pullyard_protocol::runner_admin::{Runner, RunnerCommand, RunnerStatus, restart_effect};
 

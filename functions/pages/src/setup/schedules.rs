@@ -5,7 +5,7 @@ use crate::setup::repositories::RemovalPage;
 use axum::Router;
 use axum::routing::get;
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::schedule::{ScheduleCommand, ScheduleId, ScheduleSpec};
+use pullyard_domain::project::schedule::{ScheduleCommand, ScheduleId, ScheduleSpec};
 use pullyard_protocol::schedule::Schedule;
 
 pub(super) fn routes() -> Router<Context> {

@@ -20,8 +20,8 @@ use choices::{AgentChoice, RepositoryChoice};
 use facts::Facts;
 use permissions::Permissions;
 use pullyard_domain::agent::key_check::ModelKeyTest;
-use pullyard_domain::agent_check::AgentCheck;
-use pullyard_domain::id::DeliveryId;
+use pullyard_domain::job::agent_check::AgentCheck;
+use pullyard_domain::text::id::DeliveryId;
 use view::MoveTarget;
 
 type Machine = Option<LocalMachine>;

@@ -6,7 +6,7 @@ use crate::tickets::{self, TicketQuery};
 use axum::Router;
 use axum::routing::post;
 use pullyard_control::CommentChange;
-use pullyard_domain::id::TicketKey;
+use pullyard_domain::text::id::TicketKey;
 
 pub(super) fn routes() -> Router<Context> {
     Router::new()

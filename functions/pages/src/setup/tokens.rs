@@ -9,9 +9,9 @@ use axum::routing::{get, post};
 use form::{Created, LIFETIMES, SCOPES, TokenForm, create_token};
 use pullyard_control::StoredToken;
 use pullyard_control::runner::list_runners;
-use pullyard_domain::fleet::Member;
-use pullyard_domain::id::TokenId;
-use pullyard_domain::token::TokenKind;
+use pullyard_domain::job::fleet::Member;
+use pullyard_domain::project::token::TokenKind;
+use pullyard_domain::text::id::TokenId;
 use std::time::Duration;
 
 const PAGE_SIZE: i32 = 50;

@@ -6,10 +6,10 @@ use crate::prelude::*;
 use axum::Router;
 use axum::routing::get;
 use pullyard_control::{AddedTracker, NewTracker, TrackerView};
-use pullyard_domain::id::IntegrationId;
 use pullyard_domain::job::JobStatus;
+use pullyard_domain::project::tracker::{ToolScope, ToolStatus, Tracker, TrackerKind, UnsyncedTicket};
 use pullyard_domain::project::{Statuses, ToolChoice};
-use pullyard_domain::tracker::{ToolScope, ToolStatus, Tracker, TrackerKind, UnsyncedTicket};
+use pullyard_domain::text::id::IntegrationId;
 
 pub(super) fn routes() -> Router<Context> {
     Router::new().route("/setup/tracker", get(show).post(change))

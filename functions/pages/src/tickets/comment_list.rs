@@ -3,8 +3,8 @@
 use crate::labels::format_time;
 use crate::markdown::{self, Below, SafeHtml};
 use crate::prelude::*;
-use pullyard_domain::comment::Comment;
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::ticket::comment::Comment;
 
 pub(super) struct Comments {
     /// Oldest first.

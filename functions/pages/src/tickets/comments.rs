@@ -6,7 +6,7 @@ use super::{TicketQuery, load_place};
 use crate::board::ticket_url;
 use crate::prelude::*;
 use pullyard_control::{AddedComment, CommentChange, NewComment};
-use pullyard_domain::id::TicketKey;
+use pullyard_domain::text::id::TicketKey;
 use pullyard_protocol::ticket::WriteComment;
 
 #[derive(Default, Deserialize)]

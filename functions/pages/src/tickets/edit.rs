@@ -5,7 +5,7 @@ use super::{TicketQuery, load_place};
 use crate::board::ticket_url;
 use crate::prelude::*;
 use pullyard_control::{TextChanges, TicketEdit};
-use pullyard_domain::id::TicketKey;
+use pullyard_domain::text::id::TicketKey;
 use pullyard_protocol::ticket::EditTicket;
 
 pub(crate) async fn edit(

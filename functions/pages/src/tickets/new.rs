@@ -4,8 +4,8 @@ use super::page::TicketPageQuery;
 use crate::board::{Move, list_statuses};
 use crate::prelude::*;
 use pullyard_control::NewTicket;
-use pullyard_domain::event::TicketText;
-use pullyard_domain::id::DeliveryId;
+use pullyard_domain::text::id::DeliveryId;
+use pullyard_domain::ticket::event::TicketText;
 
 #[derive(Template)]
 #[template(path = "ticket_new.html")]

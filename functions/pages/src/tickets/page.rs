@@ -8,9 +8,9 @@ use crate::markdown::{self, Below, SafeHtml};
 use crate::prelude::*;
 use crate::pulls::{self, Reviews};
 use crate::verdict::{self, DecisionLine};
-use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{DeliveryId, TicketKey};
+use pullyard_domain::text::id::{DeliveryId, TicketKey};
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::ticket::event::TicketText;
 use pullyard_entry::resolve_ticket_key;
 
 #[derive(Deserialize)]

@@ -5,9 +5,9 @@ use super::{TicketQuery, load_place};
 use crate::board::ticket_url;
 use crate::prelude::*;
 use pullyard_control::{LimitRaise, RaisedSubject};
-use pullyard_domain::budget::parse_usd_micros;
-use pullyard_domain::id::TicketKey;
-use pullyard_domain::spending::DEFAULT_RAISE_TIME;
+use pullyard_domain::project::budget::parse_usd_micros;
+use pullyard_domain::project::spending::DEFAULT_RAISE_TIME;
+use pullyard_domain::text::id::TicketKey;
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

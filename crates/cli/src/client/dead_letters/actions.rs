@@ -3,8 +3,8 @@
 use super::{ID_CHARS, Selection, find_by_prefix, parse_id};
 use crate::client::format::format_count;
 use crate::client::prelude::*;
-use pullyard_domain::dead_letter::Queue;
-use pullyard_domain::id::MessageId;
+use pullyard_domain::run::dead_letter::Queue;
+use pullyard_domain::text::id::MessageId;
 use pullyard_protocol::dead_letter::{DeadLetter, MAX_MESSAGES, MoveDeadLetters, MoveDeadLettersAnswer};
 use std::collections::BTreeSet;
 

@@ -5,9 +5,9 @@ use crate::client::jobs::parse_time;
 use crate::client::pages::{Page, PageArgs, empty_message, hint_next_page};
 use crate::client::prelude::*;
 use crate::client::refresh::show_list;
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::TicketKey;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::decision::Verdict;
+use pullyard_domain::text::id::TicketKey;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_protocol::delivery::{Delivery, DeliveryPage, DeliveryQuery};
 use pullyard_protocol::pull_request::{PULL_REQUEST_NAME_HELP, PullRequestName};
 

@@ -3,12 +3,12 @@
 use crate::client::prelude::*;
 use pullyard_admin::doctor::Finding;
 use pullyard_domain::agent::key_check::ModelKeyTest;
-use pullyard_domain::agent_check::LocalAgent;
-use pullyard_domain::budget::{DailyUsage, Day};
-use pullyard_domain::diagnosis::{self, RunnerFacts};
-use pullyard_domain::id::{ProjectId, SecretName};
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::job::agent_check::LocalAgent;
+use pullyard_domain::job::diagnosis::{self, RunnerFacts};
+use pullyard_domain::project::budget::{DailyUsage, Day};
+use pullyard_domain::text::id::{ProjectId, SecretName};
+use pullyard_domain::text::time::Timestamp;
 use pullyard_local::{LocalSystem, check_linked_repository};
 use pullyard_protocol::client::Error;
 use pullyard_protocol::job::JobQuery;

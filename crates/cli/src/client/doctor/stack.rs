@@ -6,7 +6,7 @@ use crate::client::{Global, hooks, integrations};
 use pullyard_admin::doctor::{self, Finding, ImageLabels, ModelRequirement, Verdict};
 use pullyard_admin::{Aws, Error, Stack};
 use pullyard_domain::agent::COMMAND;
-use pullyard_domain::hook::{Ingress, WebhookScope};
+use pullyard_domain::project::hook::{Ingress, WebhookScope};
 use pullyard_domain::text::{format_error_chain, to_sentence};
 use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::hook::Hook;

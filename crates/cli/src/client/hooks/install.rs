@@ -2,7 +2,7 @@
 
 use super::list;
 use crate::client::prelude::*;
-use pullyard_domain::id::{HookName, IntegrationId, RepositoryName, TemplateName};
+use pullyard_domain::text::id::{HookName, IntegrationId, RepositoryName, TemplateName};
 use pullyard_protocol::hook::{Hook, InstallHook};
 
 /// Create or repair webhooks of repositories or of an organization, here and at the forge.

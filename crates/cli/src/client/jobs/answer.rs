@@ -3,8 +3,8 @@
 use super::job_arg::JobArg;
 use crate::client::prelude::*;
 use crate::client::prompt::read_text;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobStatus, MAX_INPUT_CHARS};
+use pullyard_domain::text::id::JobId;
 use pullyard_protocol::job::Job;
 
 #[derive(clap::Args)]

@@ -3,9 +3,9 @@
 use super::job_arg::JobArg;
 use super::{describe_subject, ensure_attempt_exists};
 use crate::client::prelude::*;
-use pullyard_domain::artifact::ArtifactKind;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::Publishes;
+use pullyard_domain::job::artifact::ArtifactKind;
+use pullyard_domain::text::id::JobId;
 use pullyard_protocol::artifact::{Artifact, Artifacts};
 use pullyard_protocol::client::Download;
 use std::fs::File;

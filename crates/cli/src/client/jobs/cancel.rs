@@ -1,8 +1,8 @@
 //! `pullyard jobs cancel`: cancels jobs.
 
 use crate::client::prelude::*;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
+use pullyard_domain::text::id::JobId;
 use pullyard_protocol::job::{CancelJob, Job};
 use serde_json::Value;
 use std::time::Duration;

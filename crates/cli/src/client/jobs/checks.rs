@@ -4,8 +4,8 @@ use super::job_arg::JobArg;
 use super::{describe_subject, ensure_attempt_exists};
 use crate::client::prelude::*;
 use crate::client::table::Column;
-use pullyard_domain::checks::CheckRun;
-use pullyard_domain::id::RunId;
+use pullyard_domain::agent::checks::CheckRun;
+use pullyard_domain::text::id::RunId;
 use serde_json::json;
 use std::time::Duration;
 

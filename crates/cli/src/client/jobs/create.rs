@@ -4,9 +4,9 @@ use crate::client::choices::{agent_choices, choices};
 use crate::client::prelude::*;
 use crate::client::watch;
 use pullyard_domain::agent::ChoiceLevel;
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{RepositoryName, TicketKey};
 use pullyard_domain::job::{JobKind, Priority};
+use pullyard_domain::text::decision::Verdict;
+use pullyard_domain::text::id::{RepositoryName, TicketKey};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::job::CreateJob;
 

@@ -1,7 +1,7 @@
 //! Names a job on the command line.
 
 use crate::client::prelude::*;
-use pullyard_domain::id::JobId;
+use pullyard_domain::text::id::JobId;
 
 #[derive(clap::Args)]
 pub(super) struct JobArg {

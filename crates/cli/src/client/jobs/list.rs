@@ -5,9 +5,9 @@ use crate::client::choices::choices;
 use crate::client::pages::{Page, PageArgs, empty_message, hint_next_page};
 use crate::client::prelude::*;
 use crate::client::refresh::show_list;
-use pullyard_domain::id::TicketKey;
 use pullyard_domain::job::{JobKind, JobStatus};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::id::TicketKey;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_protocol::job::{Job, JobPage, JobQuery};
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use super::job_arg::JobArg;
 use crate::client::prelude::*;
 use crate::client::watch;
-use pullyard_domain::id::JobId;
+use pullyard_domain::text::id::JobId;
 use pullyard_protocol::event::{EventKind, EventPage, EventRecord};
 
 /// Print a job's log: the agent's text, its commands and their output, and its stderr.

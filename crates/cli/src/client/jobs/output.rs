@@ -2,11 +2,11 @@
 
 use super::logs::sanitize_line;
 use crate::client::prelude::*;
-use pullyard_domain::budget::format_usd;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::output::{Answer, FindingPlace, JobOutput, PostedReview};
-use pullyard_domain::report::review_output::Finding;
+use pullyard_domain::project::budget::format_usd;
+use pullyard_domain::review::output::{Answer, FindingPlace, JobOutput, PostedReview};
+use pullyard_domain::review::report::review_output::Finding;
+use pullyard_domain::text::id::JobId;
 
 pub(super) async fn print_output(session: &Session, id: &JobId) -> Result<(), CliError> {
     let answer = session.api.job_output(id).await?;

@@ -1,8 +1,8 @@
 //! `pullyard jobs pause` and `continue`: pauses a job and resumes it.
 
 use crate::client::prelude::*;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
+use pullyard_domain::text::id::JobId;
 
 pub(super) async fn pause(session: &Session, job: &JobId) -> Result<(), CliError> {
     let job = session.api.pause_job(job).await?;

@@ -1,8 +1,8 @@
 //! `pullyard jobs provenance` and `context`: shows agent, cost and commits of each attempt, and the prompt.
 
 use crate::client::prelude::*;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::AgentReport;
+use pullyard_domain::text::id::JobId;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
 
 pub(in crate::client) async fn provenance(session: &Session, id: &JobId) -> Result<(), CliError> {

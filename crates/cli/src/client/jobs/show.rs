@@ -2,9 +2,9 @@
 
 use super::provenance::isolation_lines;
 use crate::client::prelude::*;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobStatus, Placement, Publishes};
 use pullyard_domain::project::labels::join_labels;
+use pullyard_domain::text::id::JobId;
 use pullyard_protocol::job::Job;
 use std::time::Duration;
 

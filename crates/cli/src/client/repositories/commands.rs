@@ -3,10 +3,10 @@
 use crate::client::choices::agent_choices;
 use crate::client::prelude::*;
 use pullyard_domain::agent::ChoiceLevel;
-use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::id::{ProjectId, RepositoryName};
-use pullyard_domain::nearest::find_nearest;
+use pullyard_domain::agent::checks::CommandOverrides;
 use pullyard_domain::project::labels::{FORGE_TOKEN_LABEL, parse_labels};
+use pullyard_domain::text::id::{ProjectId, RepositoryName};
+use pullyard_domain::text::nearest::find_nearest;
 use pullyard_protocol::project::{AddRepository, Repository};
 
 /// Setup and check commands of a repository, which replace the project's.

@@ -1,8 +1,8 @@
 //! Connects a repository on this machine to a server on this machine.
 
 use crate::client::prelude::*;
-use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::text::format_error_chain;
+use pullyard_domain::text::id::{IntegrationId, RepositoryName};
 use pullyard_local::{ForgeError, LocalSystem, RepositoryFault};
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! `pullyard repos test`: prints one row per feature, then the result and help.
 
 use crate::client::prelude::*;
-use pullyard_domain::id::{ProjectId, RepositoryName};
+use pullyard_domain::text::id::{ProjectId, RepositoryName};
 use pullyard_protocol::project::{FeatureTest, FeatureVerdict};
 
 pub(super) async fn test(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<(), CliError> {

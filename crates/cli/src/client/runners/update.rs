@@ -2,7 +2,7 @@
 
 use super::list_all;
 use crate::client::prelude::*;
-use pullyard_domain::runner::order::Release;
+use pullyard_domain::agent::runner::order::Release;
 use pullyard_protocol::client::Error;
 use pullyard_protocol::runner::{OrderKind, OrderState, Updates};
 use pullyard_protocol::runner_admin::{Runner, RunnerList, RunnerStatus};

@@ -3,9 +3,9 @@
 use super::placed_fault::PlacedFault;
 use super::plan_file::{FAULT_HELP, PlanFile, count_faults, read};
 use crate::client::prelude::*;
-use pullyard_domain::id::ProjectId;
-use pullyard_domain::plan::MAX_SHOWN_FAULTS;
+use pullyard_domain::project::plan::MAX_SHOWN_FAULTS;
 use pullyard_domain::text::format_count;
+use pullyard_domain::text::id::ProjectId;
 use pullyard_protocol::run::CheckPlan;
 use serde::Serialize;
 use std::path::Path;

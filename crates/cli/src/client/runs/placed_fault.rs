@@ -1,7 +1,7 @@
 //! A fault of a plan, with its place in the file.
 
 use crate::client::prelude::*;
-use pullyard_domain::plan::PlanFault;
+use pullyard_domain::project::plan::PlanFault;
 use serde::Serialize;
 
 /// Line and column, from 1.

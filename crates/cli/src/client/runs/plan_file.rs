@@ -3,7 +3,7 @@
 use super::placed_fault::PlacedFault;
 use super::yaml::{Places, parse_yaml};
 use crate::client::prelude::*;
-use pullyard_domain::plan::{MAX_FAULTS, MAX_FILE_BYTES, MAX_SHOWN_FAULTS, Plan, PlanFault};
+use pullyard_domain::project::plan::{MAX_FAULTS, MAX_FILE_BYTES, MAX_SHOWN_FAULTS, Plan, PlanFault};
 use pullyard_domain::text::format_count;
 use serde_json::{Map, Value};
 use std::fs::File;

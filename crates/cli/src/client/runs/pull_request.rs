@@ -3,7 +3,7 @@
 use super::{RunArg, find_step};
 use crate::client::choices::choices;
 use crate::client::prelude::*;
-use pullyard_domain::pull_request::MergeMethod;
+use pullyard_domain::review::pull_request::MergeMethod;
 use pullyard_protocol::run::{MergeRun, OpenPullRequest, Run};
 
 #[derive(clap::Args)]

@@ -6,8 +6,8 @@ use crate::client::explain_job::explain_job;
 use crate::client::pages::hint_more;
 use crate::client::prelude::*;
 use crate::client::refresh::show_list;
-use pullyard_domain::id::RunId;
 use pullyard_domain::run::{RunState, StepState};
+use pullyard_domain::text::id::RunId;
 use pullyard_domain::text::{capitalize, truncate};
 use pullyard_protocol::run::{Run, RunPage};
 

@@ -2,10 +2,10 @@
 
 use crate::client::prelude::*;
 use futures::{StreamExt, stream};
-use pullyard_domain::id::{JobId, RunId};
 use pullyard_domain::run::StepState;
 use pullyard_domain::text::capitalize;
-use pullyard_domain::time::{OptionalWireTime, Timestamp};
+use pullyard_domain::text::id::{JobId, RunId};
+use pullyard_domain::text::time::{OptionalWireTime, Timestamp};
 use pullyard_protocol::artifact::AttemptOutcome;
 use pullyard_protocol::client::Error;
 use serde_json::json;

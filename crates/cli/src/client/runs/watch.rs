@@ -3,10 +3,10 @@
 use super::step::{step_symbol, took};
 use crate::client::prelude::*;
 use crate::client::table::truncate;
-use pullyard_domain::budget::format_usd;
-use pullyard_domain::id::{JobId, RunId};
 use pullyard_domain::job::JobStatus;
+use pullyard_domain::project::budget::format_usd;
 use pullyard_domain::run::{RunState, StepState};
+use pullyard_domain::text::id::{JobId, RunId};
 use pullyard_protocol::job::{Explanation, Job};
 use pullyard_protocol::run::{Run, RunStep};
 use std::collections::BTreeMap;

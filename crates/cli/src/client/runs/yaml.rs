@@ -3,7 +3,7 @@
 //! The reader counts the parser's events one by one: neither nested nor repeated content can use more than the limits.
 
 use super::placed_fault::{Place, PlacedFault};
-use pullyard_domain::plan::{MAX_DEPTH, MAX_KEY_BYTES, MAX_NODES};
+use pullyard_domain::project::plan::{MAX_DEPTH, MAX_KEY_BYTES, MAX_NODES};
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
 use std::str::Chars;

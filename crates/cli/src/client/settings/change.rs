@@ -2,7 +2,7 @@
 
 use super::{flatten, list_entries, unknown_setting};
 use crate::client::fault::CliError;
-use pullyard_domain::nearest::find_nearest;
+use pullyard_domain::text::nearest::find_nearest;
 use pullyard_protocol::setting::{SETTINGS, Setting};
 use serde_json::Value;
 

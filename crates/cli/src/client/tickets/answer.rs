@@ -1,7 +1,7 @@
 //! Prints the ticket and the decision after a change.
 
 use crate::client::prelude::*;
-use pullyard_domain::decision::Verdict;
+use pullyard_domain::text::decision::Verdict;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::ticket::{MoveTicket, MovedTicket, Ticket, TicketAnswer};
 

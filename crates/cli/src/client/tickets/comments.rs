@@ -3,7 +3,7 @@
 use crate::client::pages::hint_more;
 use crate::client::prelude::*;
 use crate::client::prompt::read_text;
-use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::text::id::{ProjectId, TicketKey};
 use pullyard_protocol::limits;
 use pullyard_protocol::ticket::{Comment, CommentPage};
 

@@ -7,11 +7,11 @@ use pullyard_control::{
     load_tracker, look_at_ticket, put_template,
 };
 use pullyard_domain::agent::key_check::ModelKeyTest;
-use pullyard_domain::decision::Reason;
-use pullyard_domain::hook::{Webhook, WebhookScope};
-use pullyard_domain::id::TemplateName;
-use pullyard_domain::template::TemplateId;
-use pullyard_domain::tracker::{Tracker, TrackerKind, TrackerSettings};
+use pullyard_domain::project::hook::{Webhook, WebhookScope};
+use pullyard_domain::project::template::TemplateId;
+use pullyard_domain::project::tracker::{Tracker, TrackerKind, TrackerSettings};
+use pullyard_domain::text::decision::Reason;
+use pullyard_domain::text::id::TemplateName;
 use pullyard_forge::webhook::Secret;
 
 const HOOK_SECRET: &str = "a secret of the hook";

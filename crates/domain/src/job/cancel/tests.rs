@@ -1,12 +1,12 @@
 use super::*;
-use crate::due::{self, Due};
-use crate::explanation::explain_job;
 use crate::fixtures::{
     active, crash_failure, fence, finish_id, heartbeat_at, just_before, no_changes_failure, ready_job, result, step_at,
     time_at,
 };
+use crate::job::explanation::explain_job;
+use crate::job::sweep::JobStep;
 use crate::job::{LastReport, Placement};
-use crate::sweep::JobStep;
+use crate::run::due::{self, Due};
 
 const ACTIVE_STATUSES: [JobStatus; 4] =
     [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing];

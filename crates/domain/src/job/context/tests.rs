@@ -109,11 +109,11 @@ fn admitted_job_is_ready_with_its_frozen_context() {
 fn early_admission_keeps_the_due_time() {
     let due = |job: &Job, secs| {
         let admitted = job.admit("c0ffee".into(), "abc", time_at(secs)).unwrap();
-        assert_eq!(crate::due::job(&admitted), Some(crate::due::Due::At(admitted.dispatch.due)));
+        assert_eq!(crate::run::due::job(&admitted), Some(crate::run::due::Due::At(admitted.dispatch.due)));
         admitted.dispatch.due
     };
     let pending = pending();
-    assert_eq!(crate::due::job(&pending), Some(crate::due::Due::At(time_at(30))));
+    assert_eq!(crate::run::due::job(&pending), Some(crate::run::due::Due::At(time_at(30))));
     assert_eq!((due(&pending, 1), due(&pending, 20)), (time_at(30), time_at(30)));
     // The wake-up has at least ten seconds and at most a minute.
     assert_eq!((due(&pending, 21), due(&pending, 500)), (time_at(81), time_at(560)));
@@ -132,6 +132,6 @@ fn back_off_after_hundreds_of_tries_is_half_an_hour() {
 #[test]
 fn continuing_job_waits_for_its_unanswered_reviews() {
     let job = ready_job().await_reviews(time_at(7));
-    assert_eq!(crate::due::job(&job), Some(crate::due::Due::At(time_at(37))));
+    assert_eq!(crate::run::due::job(&job), Some(crate::run::due::Due::At(time_at(37))));
     assert_eq!(job, Job { status: JobStatus::Pending, waits: Some(ContextWait::new(time_at(7))), ..ready_job() });
 }

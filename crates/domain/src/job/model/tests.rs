@@ -1,14 +1,14 @@
 use super::*;
-use crate::due::{self, Due};
-use crate::explanation::wait_reason;
 use crate::fixtures::{active, claim, fence, finish_id, just_before, ready_job, step_at, time_at};
-use crate::id::RunnerId;
+use crate::job::explanation::wait_reason;
+use crate::job::select::is_claimable;
+use crate::job::sweep::JobStep;
 use crate::job::{Cancel, Dispatch, JobPolicy, Pause};
 use crate::project::DEFAULT_UNCLAIMED_LIMIT;
 use crate::project::Resume;
-use crate::select::is_claimable;
-use crate::sweep::JobStep;
+use crate::run::due::{self, Due};
 use crate::text::Until;
+use crate::text::id::RunnerId;
 use std::time::Duration;
 
 pub(in crate::job) fn limit_report(ends: Option<u64>, until: u64) -> ModelFaultReport {

@@ -3,10 +3,10 @@ use crate::fixtures::{
     REVIEW, TODO, TRIGGER, active, advance_to, finish, job_and_ticket, job_id, no_changes_failure, pending, plan_job,
     ready_job, result, settings, ticket_in, time_at,
 };
-use crate::id::IntegrationId;
 use crate::job::JobKind;
 use crate::job::{Cancel, End};
-use crate::outcome::ticket_after_job;
+use crate::review::outcome::ticket_after_job;
+use crate::text::id::IntegrationId;
 use crate::ticket::{Badge, SettleStep};
 
 fn write_back(ticket: &Ticket) -> Ticket {

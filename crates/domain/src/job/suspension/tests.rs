@@ -1,13 +1,13 @@
 use super::*;
-use crate::due::{self, Due};
-use crate::explanation::{explain_job, wait_reason};
 use crate::fixtures::{
     active, awaiting_input_job, claim, crash_failure, fence, finish, finish_id, job_and_ticket, just_before,
     paused_job, pending, question, ready_job, result, suspend_report, time_at,
 };
+use crate::job::explanation::{explain_job, wait_reason};
 use crate::job::{AttemptEnd, Placement};
-use crate::outcome::{ticket_after_job, update_waiting_badge};
 use crate::project::{DEFAULT_SUSPENSION_LIMIT, Resume};
+use crate::review::outcome::{ticket_after_job, update_waiting_badge};
+use crate::run::due::{self, Due};
 use crate::ticket::{Badge, StatusMove, Target};
 
 const HELD_STATUSES: [JobStatus; 4] =

@@ -1,7 +1,7 @@
 //! Tests that every transition clears the sweeper's back-off.
 
 use super::*;
-use crate::breaker::BreakerCause;
+use crate::agent::breaker::BreakerCause;
 use crate::job::model::tests::limit_report;
 
 fn postponed_job(job: Job) -> Job {

@@ -51,7 +51,7 @@ fn new_job_cancels_an_older_pending_move() {
 fn job_continues_only_the_pull_request_of_its_repository() {
     let mut ticket = ticket_in(TRIGGER);
     let done = finish(&active(JobStatus::Syncing), End::Completed(Some(result())));
-    ticket.pull_request = crate::outcome::pull_request_link(&done);
+    ticket.pull_request = crate::review::outcome::pull_request_link(&done);
     let continued =
         |ticket: &crate::ticket::Ticket| plan_job(&settings(), job_id("j9"), ticket, time_at(50)).0.continues;
     let expected = ContinuedPullRequest { number: 231, branch: "pullyard/acme/app-17-1".into() };

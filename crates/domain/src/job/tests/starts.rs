@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fixtures::{claim, ready_job, step_at, time_at};
-use crate::sweep::JobStep;
+use crate::job::sweep::JobStep;
 use std::time::Duration;
 
 #[test]

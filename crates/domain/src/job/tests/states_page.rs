@@ -1,7 +1,7 @@
 //! Writes docs/reference/states.md from the transitions.
 
 use super::{TRANSITIONS, Transition, jobs_in_every_status, outcome_cell};
-use crate::breaker::BreakerCause;
+use crate::agent::breaker::BreakerCause;
 use crate::fixtures::{fence, time_at};
 use crate::generated;
 use crate::job::model::tests::limit_report;

@@ -5,9 +5,9 @@ use super::{
     label_of, own_review, project_held, pull_request_closed, repeat, repository_not_integrated, ticket_inactive,
     ticket_limit, unknown_project,
 };
-use crate::decision::Reason;
-use crate::published::short_commit;
 use crate::review::RequestedAction;
+use crate::review::published::short_commit;
+use crate::text::decision::Reason;
 
 pub const AGENT_REVIEW_GUARDS: [(&str, ReviewGuard); 15] = [
     ("repeat", repeat),
@@ -56,8 +56,8 @@ mod tests {
     use super::super::tests::{accepted_facts, exhaust_budget};
     use super::*;
     use crate::fixtures::{job_id, spent_fact};
-    use crate::pull_request::PullRequestState;
     use crate::review::guard::{Decision, DecisionStep, ReviewFollowUp, StoredResult, TicketFacts, decide};
+    use crate::review::pull_request::PullRequestState;
     use crate::review::{Permission, ReviewRequest};
 
     fn requested(request: ReviewRequest) -> ReviewFacts {

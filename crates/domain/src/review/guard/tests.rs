@@ -1,8 +1,8 @@
 use super::*;
-use crate::budget::{Budget, DailyUsage, Day};
 use crate::fixtures::{job_id, key, linked_pull_request, project_id, repository, spent_fact, time_at};
-use crate::pull_request::LastRevision;
+use crate::project::budget::{Budget, DailyUsage, Day};
 use crate::review::Author;
+use crate::review::pull_request::LastRevision;
 use std::time::Duration;
 
 pub(in crate::review) fn accepted_facts() -> ReviewFacts {

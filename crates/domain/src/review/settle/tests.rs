@@ -1,8 +1,8 @@
 use super::*;
 use crate::fixtures::{job_id, linked_pull_request, review_id, time_at};
-use crate::pull_request::{LastRevision, PullRequestState, REVISE_WINDOW};
 use crate::review::RevisionRequest;
 use crate::review::guard::tests::accepted_facts;
+use crate::review::pull_request::{LastRevision, PullRequestState, REVISE_WINDOW};
 use crate::ticket::LastOutcome;
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use crate::{
         CommentAction, Event, ParseError, PullRequestAction, RepositoryChange, ReviewAction, ReviewEvent, parse,
     },
 };
-use pullyard_domain::forge::ForgeKind::Bitbucket;
+use pullyard_domain::project::forge::ForgeKind::Bitbucket;
 use serde_json::{Value, json};
 
 const ANN: &str = "{0a6a5c0e-3c57-4b7a-9d5e-5b9a4d2b7c11}";
@@ -292,6 +292,6 @@ fn invalid_delivery_names_its_fault() {
     );
     other.as_object_mut().unwrap().remove("pullrequest");
     check("repo:deleted", other, "it has the field changes_request, which a repo:deleted event never has");
-    let unreadable = parse(pullyard_domain::forge::ForgeKind::GitHub, CHANGES_REQUESTED, b"{}").unwrap_err();
+    let unreadable = parse(pullyard_domain::project::forge::ForgeKind::GitHub, CHANGES_REQUESTED, b"{}").unwrap_err();
     assert_eq!(unreadable.fault, "the header has no event");
 }

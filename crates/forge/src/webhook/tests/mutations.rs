@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Sample, bitbucket_samples, github_sample, github_samples};
 use crate::webhook::{Secret, parse, verify};
-use pullyard_domain::forge::ForgeKind::{self, Bitbucket, GitHub};
+use pullyard_domain::project::forge::ForgeKind::{self, Bitbucket, GitHub};
 
 fn collect_pointers(value: &Value, at: String, found: &mut Vec<String>) {
     match value {

@@ -5,7 +5,7 @@ use crate::{
     Actor, PullRequestState, ReviewState, Time,
     webhook::{CommentAction, Event, PullRequestAction, RepositoryChange, ReviewAction, ReviewEvent, parse},
 };
-use pullyard_domain::forge::ForgeKind::GitHub;
+use pullyard_domain::project::forge::ForgeKind::GitHub;
 
 const ANN: u64 = 9_007_199_254_740_995;
 

@@ -3,7 +3,7 @@
 //! most, and one event counts them. The record of the output has all events.
 
 use crate::api::event_draft::EventDraft;
-use pullyard_domain::artifact::ArtifactKind;
+use pullyard_domain::job::artifact::ArtifactKind;
 use pullyard_protocol::event::{Event, EventKind};
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -199,7 +199,7 @@ mod tests {
     use crate::inputs::messages::input_counts::InputCounts;
     use crate::inputs::orders::Orders;
     use crate::secrets::redact::Redactor;
-    use pullyard_domain::id::JobId;
+    use pullyard_domain::text::id::JobId;
 
     fn batch(first: u64, count: u64) -> EventsRequest {
         let event = |seq| Event {

@@ -4,7 +4,7 @@ use super::{ExcludedRepository, classify_git_dir};
 use crate::git::workspace::disk::run_blocking;
 use crate::git::workspace::{Workspace, remove_entry};
 use crate::git::{Git, GitCall, GitError};
-use pullyard_domain::published::nested_repository::{NestedAction, NestedKind, OuterState, decide_action};
+use pullyard_domain::review::published::nested_repository::{NestedAction, NestedKind, OuterState, decide_action};
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io::ErrorKind;

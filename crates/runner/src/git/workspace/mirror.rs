@@ -329,7 +329,7 @@ mod tests {
         let name = mirror_name(repository.git.url());
         fs::remove_dir_all(&repository.source).unwrap();
         let error = Mirror::fetch(&repository.git, &work_dir, 0).await.unwrap_err();
-        let repo = pullyard_domain::id::RepositoryName::new("acme/app").unwrap();
+        let repo = pullyard_domain::text::id::RepositoryName::new("acme/app").unwrap();
         assert_eq!(error.to_source_failure("GitHub", &repo).code(), "source_not_found", "the true reason");
         assert!(mirror.dir().ends_with(format!("{name}.git")) && mirror.dir().exists());
     }

@@ -12,7 +12,7 @@ use crate::output::{self, InputFile};
 use crate::process::sandbox::JobSandbox;
 use crate::stop::Stop;
 use crate::{Isolation, RunJob};
-use pullyard_domain::output::OutputFault;
+use pullyard_domain::review::output::OutputFault;
 
 /// A correct output of the agent.
 pub(super) enum Loaded<T> {

@@ -11,8 +11,8 @@ use crate::job::preparation::Preparation;
 use crate::stop::Stop;
 use crate::{Isolation, RunJob, output};
 use items::read_items;
-use pullyard_domain::analysis::AnalysisReport;
-use pullyard_domain::failure::{Failure, FailureClass};
+use pullyard_domain::review::analysis::AnalysisReport;
+use pullyard_domain::text::failure::{Failure, FailureClass};
 use std::time::Duration;
 use summaries::Summaries;
 

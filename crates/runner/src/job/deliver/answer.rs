@@ -1,9 +1,9 @@
 //! Cleans and checks the answer of an agent.
 
 use crate::attempt::Attempt;
-use pullyard_domain::output::{Answer, JobOutput, OutputFault};
-use pullyard_domain::prompt::untrusted;
+use pullyard_domain::review::output::{Answer, JobOutput, OutputFault};
 use pullyard_domain::run::{SpawnRequest, check_spawn_form};
+use pullyard_domain::text::untrusted;
 
 pub(super) fn clean(attempt: &Attempt<'_>, text: &str) -> String {
     attempt.redactor.redact_text(&untrusted::remove_hidden(text)).into_owned()

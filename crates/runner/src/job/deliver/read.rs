@@ -7,7 +7,7 @@ use crate::job::preparation::Preparation;
 use crate::output;
 use crate::stop::Stop;
 use crate::{Isolation, RunJob};
-use pullyard_domain::output::{Answer, JobOutput, MAX_ANSWER_CHARS, OUTPUT_FILE, OutputFault};
+use pullyard_domain::review::output::{Answer, JobOutput, MAX_ANSWER_CHARS, OUTPUT_FILE, OutputFault};
 use pullyard_domain::text::truncate_lines;
 
 /// Neither commits nor pushes. The output is the agent's output file, or else its last message.

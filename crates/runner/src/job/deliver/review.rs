@@ -17,9 +17,9 @@ use crate::stop::Stop;
 use crate::{Isolation, RunJob};
 use input::{ReviewInput, write_input};
 use post::{Posting, find_posted};
-use pullyard_domain::output::{EarlierFinding, OUTPUT_FILE, OutputFault, PostedReview};
-use pullyard_domain::prompt::untrusted;
-use pullyard_domain::report::review_output::ReviewOutput;
+use pullyard_domain::review::output::{EarlierFinding, OUTPUT_FILE, OutputFault, PostedReview};
+use pullyard_domain::review::report::review_output::ReviewOutput;
+use pullyard_domain::text::untrusted;
 use pullyard_protocol::attempt::Phase;
 use std::collections::BTreeSet;
 

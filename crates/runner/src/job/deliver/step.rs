@@ -12,8 +12,8 @@ use crate::git::{self, Git};
 use crate::job::preparation::Preparation;
 use crate::output;
 use crate::stop::Stop;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::output::{Answer, JobOutput, OUTPUT_FILE, OutputFault};
+use pullyard_domain::review::output::{Answer, JobOutput, OUTPUT_FILE, OutputFault};
+use pullyard_domain::text::failure::Failure;
 use pullyard_protocol::attempt::{AssignedPatch, AssignedStep};
 
 /// Stores the patches of earlier steps outside the worktree.

@@ -4,8 +4,9 @@ use crate::agent_files;
 use crate::git::Git;
 use crate::git::workspace::Workspace;
 use crate::secrets::redact::Redactor;
-use pullyard_domain::prompt::{REPLIES_FILE, untrusted};
-use pullyard_domain::published::break_closing_words;
+use pullyard_domain::kinds::prompt::REPLIES_FILE;
+use pullyard_domain::review::published::break_closing_words;
+use pullyard_domain::text::untrusted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Write};
@@ -83,7 +84,7 @@ pub(crate) fn restore_replies_file(tree: &Path, text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullyard_domain::published::marker::Marker;
+    use pullyard_domain::review::published::marker::Marker;
 
     #[test]
     fn replies_are_parsed_by_comment_and_hidden_text_is_removed() {

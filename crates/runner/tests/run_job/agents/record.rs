@@ -2,7 +2,7 @@
 
 use super::{AgentMachine, CLAUDE, CODEX, CODEX_WORKS, WORKING_SCRIPT, run_to_failure};
 use crate::prelude::*;
-use pullyard_domain::id::Sha256Hex;
+use pullyard_domain::text::id::Sha256Hex;
 
 #[tokio::test]
 async fn finish_records_prompt_hash_and_commits() {

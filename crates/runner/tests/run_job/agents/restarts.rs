@@ -4,7 +4,7 @@ use super::{AgentMachine, CLAUDE, CODEX, run_to_failure};
 use crate::answers::ask;
 use crate::prelude::*;
 use crate::world::World;
-use pullyard_domain::output::{Answer, JobOutput};
+use pullyard_domain::review::output::{Answer, JobOutput};
 
 #[tokio::test]
 async fn overload_is_retried_in_the_same_session() {

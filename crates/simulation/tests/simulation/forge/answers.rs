@@ -4,7 +4,7 @@ use super::pulls::PullRequest;
 use super::{Forge, Review, URL};
 use crate::cloud::{Answer, Call};
 use crate::prelude::*;
-use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::review::pull_request::PullRequestState;
 
 const REVIEWER: (u64, &str) = (7, "ben");
 

@@ -2,7 +2,7 @@
 
 use super::{Forge, Webhook, delivery_count};
 use crate::prelude::*;
-use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::review::pull_request::PullRequestState;
 
 #[derive(Clone, Debug)]
 pub(crate) struct PullRequest {

@@ -1,7 +1,7 @@
 use super::*;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::RepositoryName;
 use pullyard_domain::text::Quoted;
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::id::RepositoryName;
 use serde::Deserialize;
 use serde_json::json;
 

@@ -7,9 +7,9 @@ use crate::prelude::*;
 use crate::reviews::refused_state;
 use crate::sample;
 use crate::world::World;
-use pullyard_domain::artifact::Artifacts;
-use pullyard_domain::breaker::Breaker;
-use pullyard_domain::notice::NoticeRecord;
+use pullyard_domain::agent::breaker::Breaker;
+use pullyard_domain::job::artifact::Artifacts;
+use pullyard_domain::run::notice::NoticeRecord;
 use pullyard_store::{Error, Rotation};
 
 async fn empty() -> (World, ()) {

@@ -64,7 +64,7 @@ async fn forbidden_table_creation_is_an_error() {
     assert!(matches!(error, Error::Unavailable { operation: "create the table", .. }), "{error}");
 }
 
-async fn create_job(world: &World, name: &str, second: u64) -> pullyard_domain::id::JobId {
+async fn create_job(world: &World, name: &str, second: u64) -> pullyard_domain::text::id::JobId {
     let job = sample::job_at(name, pullyard_domain::project::Compute::Fargate, at(second));
     assert_eq!(world.store.create_job(&job_trigger(&job)).await.unwrap(), Write::Applied);
     job.id
@@ -121,7 +121,7 @@ async fn longest_due_items_come_first_up_to_the_limit() {
     for second in 0..40 {
         let id = create_job(&world, &format!("job-{second}"), second).await;
         let item = world.store.load_job(&id).await.unwrap().unwrap();
-        let shard = pullyard_domain::due::shard(&format!("JOB#{}", item.id));
+        let shard = pullyard_domain::run::due::shard(&format!("JOB#{}", item.id));
         by_shard.entry(shard).or_default().push(WorkKey::Job(id));
     }
     let late = at(1_000_000);
@@ -138,6 +138,6 @@ async fn job_row_names_its_due_shard() {
     let world = World::new().await;
     let job = world.create_ticket_job("APP-1").await;
     let item = world.item("JOB#", "JOB").await;
-    let shard = pullyard_domain::due::shard(&format!("JOB#{}", job.id));
+    let shard = pullyard_domain::run::due::shard(&format!("JOB#{}", job.id));
     assert_eq!(text_attribute(&item, "wk"), format!("DUE#{shard}"));
 }

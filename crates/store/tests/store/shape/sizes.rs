@@ -4,11 +4,11 @@ use crate::prelude::*;
 use crate::reviews::remember;
 use crate::sample;
 use crate::world::{World, fence};
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{EventId, TicketKey};
 use pullyard_domain::job::{DispatchFault, End, LastReport, Replies, RevisedPullRequest, StartRefusal};
-use pullyard_domain::pull_request::{LastRevision, Note, PullRequestId};
+use pullyard_domain::review::pull_request::{LastRevision, Note, PullRequestId};
 use pullyard_domain::review::{Author, MAX_MESSAGE_CHARS, RevisionRequest};
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::id::{EventId, TicketKey};
 use pullyard_domain::ticket::{LastJob, LastOutcome, StatusMove, Target};
 
 /// Computes an item's size like DynamoDB: names and values; about half a byte per digit; a map or a list costs 3 bytes
@@ -32,7 +32,7 @@ fn size(item: &Item) -> usize {
 async fn usual_sizes(world: &World) -> BTreeMap<String, (usize, usize)> {
     let mut sizes = BTreeMap::new();
     let mut ticket = sample::ticket("APP-17");
-    ticket.pull_request = Some(pullyard_domain::pull_request::PullRequestLink {
+    ticket.pull_request = Some(pullyard_domain::review::pull_request::PullRequestLink {
         id: sample::result(230).pull_request(&sample::integration(), 99),
         url: sample::result(230).url,
         branch: "pullyard/acme/app-17-1".into(),
@@ -106,7 +106,7 @@ fn largest_job() -> Job {
     job.branch = "b".repeat(120);
     // A job that revises a pull request never continues another one.
     let (number, branch) = (u64::MAX, "b".repeat(244));
-    let review = Some(pullyard_domain::id::ReviewId::new(u64::MAX.to_string()).unwrap());
+    let review = Some(pullyard_domain::text::id::ReviewId::new(u64::MAX.to_string()).unwrap());
     job.revises = Some(RevisedPullRequest { number, branch, head: "f".repeat(64), review });
     job.repository = u64::MAX;
     let refused = DispatchFault::Refused { reason: wide_text(500), refusal: StartRefusal::Passing };
@@ -140,7 +140,7 @@ async fn largest_job_and_ticket_stay_below_8_kib() {
     assert!(matches!(&job.ended_by, Some(LastReport { finish: Some(_), .. })));
     world.expect_applied(world.store.create_job(&job_trigger(&job))).await;
 
-    let link = pullyard_domain::pull_request::PullRequestLink {
+    let link = pullyard_domain::review::pull_request::PullRequestLink {
         id: sample::result(u64::MAX).pull_request(&job.integration, u64::MAX),
         url: format!("https://{}", "u".repeat(200)),
         branch: "b".repeat(244),

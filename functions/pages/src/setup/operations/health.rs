@@ -4,11 +4,11 @@ use crate::hints::{NextStep, Page, name_buttons, next_steps};
 use crate::prelude::*;
 use crate::setup::machine::LocalMachine;
 use pullyard_control::SweeperGauges;
-use pullyard_domain::agent_check::LocalAgent;
-use pullyard_domain::diagnosis::{self, Finding, RunnerFacts, Verdict};
-use pullyard_domain::explanation;
-use pullyard_domain::id::JobId;
+use pullyard_domain::job::agent_check::LocalAgent;
+use pullyard_domain::job::diagnosis::{self, Finding, RunnerFacts, Verdict};
+use pullyard_domain::job::explanation;
 use pullyard_domain::text::Span;
+use pullyard_domain::text::id::JobId;
 use pullyard_entry::runner_view::view_runner;
 use pullyard_protocol::runner_admin::Runner;
 

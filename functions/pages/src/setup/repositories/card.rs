@@ -7,12 +7,12 @@ use crate::labels::{NEEDS_ATTENTION, format_time};
 use crate::prelude::*;
 use pullyard_control::hooks::{HookView, list_hook_views};
 use pullyard_domain::agent::{AUTO, AgentSpec, COMMAND, ChoiceLevel, PROJECT, choices};
-use pullyard_domain::forge::ForgeKind;
-use pullyard_domain::hook::poll_progress::describe_poll_interval;
-use pullyard_domain::hook::{Ingress, Poll};
-use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::Repository;
+use pullyard_domain::project::forge::ForgeKind;
+use pullyard_domain::project::hook::poll_progress::describe_poll_interval;
+use pullyard_domain::project::hook::{Ingress, Poll};
 use pullyard_domain::project::labels::join_labels;
+use pullyard_domain::text::id::IntegrationId;
 use std::collections::BTreeSet;
 
 pub(super) fn agent_choices() -> Vec<(&'static str, &'static str)> {

@@ -2,7 +2,7 @@
 
 use super::{FormFault, check_admin_of_all_projects, project_query};
 use crate::prelude::*;
-use pullyard_domain::forge::{ForgeKind, Integration};
+use pullyard_domain::project::forge::{ForgeKind, Integration};
 
 #[derive(Deserialize)]
 pub(super) struct TokenQuery {

@@ -6,8 +6,8 @@ use super::{FormFault, check_admin_of_all_projects, free_connection_id, list_int
 use crate::guard::FormTarget;
 use crate::prelude::*;
 use pullyard_control::{AppManifest, AppRequest, GitHubSite, WorkflowPolicy, is_account_name};
-use pullyard_domain::forge::{ForgeKind, Integration};
-use pullyard_domain::id::IntegrationId;
+use pullyard_domain::project::forge::{ForgeKind, Integration};
+use pullyard_domain::text::id::IntegrationId;
 use std::time::Duration;
 
 /// As long as GitHub accepts a manifest's code.

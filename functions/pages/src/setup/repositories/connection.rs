@@ -5,8 +5,8 @@ use crate::hints::{Page, name_buttons};
 use crate::prelude::*;
 use crate::setup::secrets::{join_projects, parse_projects};
 use pullyard_control::{GitHubSite, TestSummary};
-use pullyard_domain::forge::{Auth, Integration};
-use pullyard_domain::id::IntegrationId;
+use pullyard_domain::project::forge::{Auth, Integration};
+use pullyard_domain::text::id::IntegrationId;
 
 #[derive(Template)]
 #[template(path = "connection.html")]

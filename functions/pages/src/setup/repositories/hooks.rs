@@ -6,9 +6,9 @@ use super::{
 use crate::labels::format_time;
 use crate::prelude::*;
 use pullyard_control::hooks::{self as control, Drift, HookView};
-use pullyard_domain::hook::Webhook;
-use pullyard_domain::id::HookName;
-use pullyard_domain::secret::SecretKind;
+use pullyard_domain::project::hook::Webhook;
+use pullyard_domain::project::secret::SecretKind;
+use pullyard_domain::text::id::HookName;
 
 pub(super) struct HookRow {
     pub(super) address: String,

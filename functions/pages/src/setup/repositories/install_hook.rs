@@ -5,9 +5,9 @@ use super::hooks::hook_url;
 use super::{FormFault, check_admin, check_admin_of_all_projects, list_integrations};
 use crate::prelude::*;
 use pullyard_control::hooks::{NewHook, Target, install_hook};
-use pullyard_domain::forge::Integration;
-use pullyard_domain::hook::Webhook;
-use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
+use pullyard_domain::project::forge::Integration;
+use pullyard_domain::project::hook::Webhook;
+use pullyard_domain::text::id::{HookName, IntegrationId, RepositoryName};
 
 #[derive(Deserialize)]
 pub(super) struct InstallQuery {

@@ -7,12 +7,12 @@ use super::{
 };
 use crate::prelude::*;
 use pullyard_control::{IfConnected, RepositorySettings};
+use pullyard_domain::agent::checks::CommandOverrides;
 use pullyard_domain::agent::{Agent, COMMAND};
-use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::hook::Ingress;
-use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::project::Repository;
+use pullyard_domain::project::hook::Ingress;
 use pullyard_domain::project::labels::{FORGE_TOKEN_LABEL, join_labels, parse_labels};
+use pullyard_domain::text::id::{IntegrationId, RepositoryName};
 use std::collections::BTreeSet;
 
 #[derive(Deserialize)]

@@ -5,7 +5,7 @@ use crate::hints::{Page, name_buttons};
 use crate::labels::{DASH, RING, TICK, TRIANGLE};
 use crate::prelude::*;
 use pullyard_control::{FeatureStatus, RepositoryTestResult, TestSummary};
-use pullyard_domain::id::RepositoryName;
+use pullyard_domain::text::id::RepositoryName;
 
 const WORKS: Pill = Pill { word: "Works", shape: "tick", path: TICK, tone: "ok" };
 const MISSING: Pill = Pill { word: "Missing", shape: "tri", path: TRIANGLE, tone: "warn" };

@@ -8,10 +8,10 @@ use axum::Extension;
 use pullyard_control::{IfConnected, RepositorySettings};
 use pullyard_domain::agent::key_check::ModelKeyTest;
 use pullyard_domain::agent::{Agent, COMMAND, KeyForm, ModelKey, PROJECT};
-use pullyard_domain::id::SecretName;
-use pullyard_domain::naming::may_use;
+use pullyard_domain::project::naming::may_use;
+use pullyard_domain::project::secret::{SecretKind, token_fault};
 use pullyard_domain::project::{Repository, Settings};
-use pullyard_domain::secret::{SecretKind, token_fault};
+use pullyard_domain::text::id::SecretName;
 use std::collections::{BTreeMap, BTreeSet};
 
 const MAX_PROJECTS: i32 = 20;

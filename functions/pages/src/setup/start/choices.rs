@@ -7,9 +7,9 @@ use crate::prelude::*;
 use crate::setup::machine::{LOCAL_FORGE, LocalMachine};
 use crate::setup::repositories::{free_connection_id, list_integrations};
 use pullyard_domain::agent::{AGENTS, AgentSpec, COMMAND, ModelKey, list_programs};
-use pullyard_domain::agent_check::LocalAgent;
-use pullyard_domain::forge::{ForgeKind, ForgeSpec, Integration};
-use pullyard_domain::id::RepositoryName;
+use pullyard_domain::job::agent_check::LocalAgent;
+use pullyard_domain::project::forge::{ForgeKind, ForgeSpec, Integration};
+use pullyard_domain::text::id::RepositoryName;
 use std::path::PathBuf;
 
 pub(super) struct Choice {

@@ -4,11 +4,11 @@ use crate::prelude::*;
 use crate::setup::machine::{LOCAL_FORGE, LocalMachine, RepositoryProblem};
 use pullyard_control::{JobView, TicketView};
 use pullyard_domain::agent::{AUTO, Agent, AgentSpec, COMMAND, join_programs};
-use pullyard_domain::agent_check::{AgentCheck, LocalAgent};
-use pullyard_domain::forge::ForgeKind;
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::listing::JobSearch;
+use pullyard_domain::job::agent_check::{AgentCheck, LocalAgent};
 use pullyard_domain::project::Repository;
+use pullyard_domain::project::forge::ForgeKind;
+use pullyard_domain::review::listing::JobSearch;
 
 const MAX_JOBS: usize = 5;
 

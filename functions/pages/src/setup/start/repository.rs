@@ -6,11 +6,11 @@ use crate::setup::machine::{LOCAL_FORGE, LocalMachine};
 use axum::Extension;
 use pullyard_control::{IfConnected, RepositorySettings};
 use pullyard_domain::agent::Agent;
-use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::forge::ForgeKind;
-use pullyard_domain::id::{IntegrationId, RepositoryName};
+use pullyard_domain::agent::checks::CommandOverrides;
+use pullyard_domain::project::forge::ForgeKind;
 use pullyard_domain::project::{Repository, Settings};
 use pullyard_domain::text::format_error_chain;
+use pullyard_domain::text::id::{IntegrationId, RepositoryName};
 use std::path::Path;
 
 /// Contains a token, so it has no `Debug`; templates show the other fields only.

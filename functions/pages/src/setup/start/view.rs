@@ -7,7 +7,7 @@ use crate::labels::PullRequestView;
 use crate::prelude::*;
 use crate::setup::machine::LocalMachine;
 use pullyard_domain::project::Compute;
-use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::review::pull_request::PullRequestState;
 
 pub(super) struct MoveTarget {
     pub(super) address: String,

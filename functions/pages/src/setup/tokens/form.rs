@@ -2,7 +2,7 @@
 
 use super::{join_projects, list_scopes};
 use crate::prelude::*;
-use pullyard_domain::token::{NewToken, Scope, TokenKind};
+use pullyard_domain::project::token::{NewToken, Scope, TokenKind};
 use std::collections::BTreeSet;
 use std::time::Duration;
 

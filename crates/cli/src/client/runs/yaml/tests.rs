@@ -1,5 +1,5 @@
 use super::*;
-use pullyard_domain::plan::MAX_FILE_BYTES;
+use pullyard_domain::project::plan::MAX_FILE_BYTES;
 use serde_json::json;
 
 #[track_caller]

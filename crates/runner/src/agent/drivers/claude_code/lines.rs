@@ -10,7 +10,7 @@ use crate::agent::agent_event::{AgentEvent, EndReport, Tokens, dollars_to_micros
 use crate::agent::json_lines::{self, list_field, raw_event, relative_path, text_field};
 use crate::agent::prices::{BilledTokens, Prices};
 use crate::api::event_draft::EventDraft;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use pullyard_agent_proxy::model::Key;
 use pullyard_domain::agent::ModelKey;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;

@@ -7,14 +7,14 @@ use crate::job::deliver::change::renew_old_access;
 use crate::job::preparation::Preparation;
 use crate::output::InputFile;
 use crate::stop::Stop;
-use pullyard_domain::analysis::{
+use pullyard_domain::review::analysis::{
     Activity, ActivityKind, AnalysedItem, AnalysisReport, ItemKind, ItemList, MAX_ITEMS, MAX_TITLE_CHARS,
     MAX_URL_BYTES, Opened, Signals, content_hash,
 };
-use pullyard_domain::failure::Failure;
-use pullyard_domain::prompt::untrusted::{remove_hidden, to_single_line};
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::text::truncate_lines;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::untrusted::{remove_hidden, to_single_line};
 use pullyard_forge::{Actor, Error, Forge, OpenItem, ReviewState, Time};
 use pullyard_protocol::attempt::{AssignedAnalysis, Phase};
 use std::cmp::Reverse;

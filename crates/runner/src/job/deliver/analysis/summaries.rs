@@ -6,12 +6,12 @@ use crate::git::workspace::Workspace;
 use crate::job::deliver::agent_output::Loaded;
 use crate::job::work::MAX_REPAIRS;
 use crate::output::{self, InputFile};
-use pullyard_domain::analysis::{
+use pullyard_domain::review::analysis::{
     AnalysisReport, ItemKind, ItemSummary, MAX_REPORT_BYTES, MAX_SUMMARY_BYTES, SummaryOutput,
 };
-use pullyard_domain::output::{OUTPUT_FILE, OutputFault};
-use pullyard_domain::prompt::untrusted::{remove_hidden, to_single_line};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::review::output::{OUTPUT_FILE, OutputFault};
+use pullyard_domain::text::time::Timestamp;
+use pullyard_domain::text::untrusted::{remove_hidden, to_single_line};
 use pullyard_protocol::attempt::AssignedAnalysis;
 
 const ITEMS_PER_START: usize = 20;

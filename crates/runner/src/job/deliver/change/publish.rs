@@ -10,8 +10,8 @@ use crate::job::preparation::Preparation;
 use crate::publish::push::{Change, PublishResult, Push, PushedBy};
 use crate::secrets::access::{self, ForgeAccess};
 use crate::stop::Stop;
-use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
+use pullyard_domain::text::failure::Failure;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 

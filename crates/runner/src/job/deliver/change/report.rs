@@ -15,7 +15,7 @@ use crate::publish::push::{PublishResult, PushedBy};
 use crate::publish::replies::{OpenReview, ReviewReplies};
 use crate::secrets::access::ForgeAccess;
 use crate::stop::Stop;
-use pullyard_domain::published::{self, CheckResults as Checks};
+use pullyard_domain::review::published::{self, CheckResults as Checks};
 use pullyard_forge::Forge;
 use pullyard_protocol::attempt::{FinishResult, Phase};
 use std::time::Duration;

@@ -18,10 +18,10 @@ use crate::publish::push::{PublishResult, PushedBy};
 use crate::stop::Stop;
 use pullyard_domain::job::JobKind;
 use pullyard_domain::kinds::review_prompt;
-use pullyard_domain::output::{OUTPUT_FILE, PostedReview};
-use pullyard_domain::prompt::untrusted::remove_hidden;
-use pullyard_domain::report::fix_output::{FINDINGS_FILE, FixOutput, MIN_FIXED_SEVERITY};
-use pullyard_domain::report::review_output::{Severity, ThreadState};
+use pullyard_domain::review::output::{OUTPUT_FILE, PostedReview};
+use pullyard_domain::review::report::fix_output::{FINDINGS_FILE, FixOutput, MIN_FIXED_SEVERITY};
+use pullyard_domain::review::report::review_output::{Severity, ThreadState};
+use pullyard_domain::text::untrusted::remove_hidden;
 use pullyard_protocol::attempt::{Assignment, Phase};
 use serde_json::{Value, json};
 

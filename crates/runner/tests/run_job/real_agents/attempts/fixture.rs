@@ -5,7 +5,7 @@ use crate::real_agents::leftover_processes::{kill_leftovers, leftover_processes}
 use crate::real_agents::refusing_proxy::RefusingProxy;
 use crate::world::{BRANCH, RunResult, World, wait_for_exit};
 use pullyard_demo_model::{Answer, DemoModel, Options, Outcome};
-use pullyard_domain::failure::Failure;
+use pullyard_domain::text::failure::Failure;
 use pullyard_protocol::attempt::FinishOutcome;
 use pullyard_protocol::event::{Event, EventKind};
 use serde_json::json;

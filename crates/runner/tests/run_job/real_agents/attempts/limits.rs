@@ -2,7 +2,7 @@
 
 use super::fixture::{ALL_AGENTS, Agent, Stage};
 use pullyard_demo_model::{Answer, Step, Usage};
-use pullyard_domain::failure::Failure;
+use pullyard_domain::text::failure::Failure;
 use serde_json::json;
 use std::time::Duration;
 

@@ -4,9 +4,9 @@ use super::fixture::{Agent, Stage};
 use super::subscriptions::{CodexLogin, set_token_env};
 use crate::world::wait_for_exit;
 use pullyard_demo_model::Refusal;
-use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Until;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::failure::Failure;
+use pullyard_domain::text::time::Timestamp;
 use serde_json::json;
 use tokio::process::Command;
 

@@ -5,7 +5,7 @@ use crate::world::{BRANCH, wait_for_exit};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use pullyard_demo_model::{Answer, Credential, HostProxy, Outcome};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_protocol::attempt::FinishOutcome;
 use serde_json::json;
 use std::time::SystemTime;

@@ -1,0 +1,11 @@
+//! The refusal of an output.
+
+/// Why an output is refused. The pointer is empty for the whole output. The fault is one sentence without its end, for
+/// the agent: `it has 130 characters; at most 120 are allowed`.
+pub use crate::project::plan::PlanFault as OutputFault;
+
+impl OutputFault {
+    pub fn missing() -> Self {
+        Self::new("", "the file does not exist")
+    }
+}
