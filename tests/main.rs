@@ -35,6 +35,7 @@ mod crate_dependencies;
 mod daemon;
 mod dead_letters;
 mod demo;
+mod floors;
 mod functions;
 mod fuzz;
 mod generated_docs;
