@@ -11,8 +11,8 @@ use tokio::sync::OnceCell;
 
 const MAX_PERMISSIONS: usize = 10_000;
 
-/// The jobs that wait for a place of the machine. In memory, because the dispatcher of `up` is one process. Its first
-/// use loads the waiting jobs from the table.
+/// The jobs that wait for a place of the machine. In memory, because the dispatcher of `up` is one process.
+/// `find_first` loads the waiting jobs from the table at its first call.
 #[derive(Debug, Default)]
 pub(crate) struct MachineQueue {
     pub(crate) loaded: OnceCell<()>,

@@ -1,5 +1,6 @@
 //! Sends notices to the endpoints of their projects.
 
+mod endpoint_state;
 pub(crate) mod endpoints;
 pub(crate) mod notices;
 pub(crate) mod refused_tool;
@@ -9,7 +10,8 @@ mod webhook;
 use crate::allowed_names::check_secret_use;
 use crate::postpone::postpone_after;
 use crate::{Context, Error};
-use notices::{load_notices, load_state};
+use endpoint_state::load_state;
+use notices::load_notices;
 use pullyard_domain::job::Job;
 use pullyard_domain::project::Project;
 use pullyard_domain::run::notice::{Answer, Endpoint, EndpointKind, Notice, NoticeEvent, SendFacts, SendStep};

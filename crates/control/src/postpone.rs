@@ -21,7 +21,7 @@ pub(crate) async fn postpone_after<T>(
     result
 }
 
-pub(super) fn log_failure(key: &WorkKey, postponed: Result<(), Error>) {
+pub(crate) fn log_failure(key: &WorkKey, postponed: Result<(), Error>) {
     if let Err(error) = postponed {
         tracing::warn!(item = ?key, error = %error, "failed item not postponed");
     }

@@ -48,7 +48,7 @@ pub async fn put_template(ctx: &Context, id: &TemplateId, plan: &Value, by: &str
 /// Idempotent: a repeat returns `NotFound`.
 /// Errors: `NotFound`; `Contended`.
 pub async fn delete_template(ctx: &Context, id: &TemplateId) -> Result<Template, Error> {
-    let template = load_template(ctx, id).await?;
+    let template = ctx.load_template(id).await?;
     match ctx.store.delete_template(&template).await? {
         Write::Applied => Ok(template),
         Write::Stale => Err(Error::Contended { subject: id.to_string() }),

@@ -8,6 +8,7 @@ pub struct Account {
     pub login: String,
 }
 
+/// Deserialized only from the form in `github`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
     /// The forge's id; survives renames and may exceed 2^53.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{Actor, Time};
 
-/// A comment on an issue or a whole pull request, not on lines.
+/// A comment on an issue or a whole pull request, not on lines. Deserialized only from the form in `github`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comment {
     pub id: u64,

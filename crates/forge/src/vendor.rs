@@ -1,4 +1,4 @@
-//! The functions and phrases in which forges differ.
+//! The functions, phrases and git login in which forges differ.
 
 use crate::webhook::{Event, ParseError};
 use serde_json::Value;

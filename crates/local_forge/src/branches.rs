@@ -6,16 +6,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::{fs, io};
 
-pub fn is_object_id(text: &str) -> bool {
-    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
 /// The commit of each branch, by the branch's name without `refs/heads/`. Errors: `Storage`.
 pub async fn read_branches(git_dir: &Path) -> Result<BTreeMap<String, String>, Error> {
     let dir = git_dir.to_owned();
     let branches =
         tokio::task::spawn_blocking(move || read_files(&dir)).await.unwrap_or_else(|error| Err(error.into()));
     branches.map_err(Error::storage(git_dir))
+}
+
+pub fn is_object_id(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn read_files(git_dir: &Path) -> io::Result<BTreeMap<String, String>> {

@@ -101,7 +101,7 @@ pub async fn create_review(
 ) -> Result<(ReviewRecord, Box<Pull>), Rejection> {
     let pull = pulls::find(entry, number).await?.ok_or(Rejection::NotFound)?;
     // Before the checks: a repeat must succeed after the branch moved.
-    if let Some(first) = find_review(&pull.record, actor.account.id, &new).cloned() {
+    if let Some(first) = find_earlier_review(&pull.record, actor.account.id, &new).cloned() {
         return Ok((first, Box::new(pull)));
     }
     check_verdict(pull.record.author_id, actor, &new)?;
@@ -131,7 +131,7 @@ pub async fn create_review(
     }
     let stored = review.clone();
     let changed = pulls::update_record(shared, entry, number, |pull| {
-        if let Some(first) = find_review(pull, stored.author.id, &new) {
+        if let Some(first) = find_earlier_review(pull, stored.author.id, &new) {
             return Ok(Some(first.clone()));
         }
         pull.complete_review_request(stored.author.id);
@@ -155,7 +155,7 @@ async fn is_earlier_commit(shared: &Shared, entry: &RepositoryEntry, pull: &Pull
 }
 
 /// The review that an earlier request with the same key and content has created.
-fn find_review<'a>(pull: &'a PullRecord, author: u64, new: &NewReview) -> Option<&'a ReviewRecord> {
+fn find_earlier_review<'a>(pull: &'a PullRecord, author: u64, new: &NewReview) -> Option<&'a ReviewRecord> {
     let key = Some(new.key.as_deref()?);
     let comments = |review: u64| {
         let of_review = pull.comments.iter().filter(move |comment| comment.review == review);

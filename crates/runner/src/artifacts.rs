@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// The complete events of an agent, one per line.
-pub(crate) const OUTPUT_FILE: &str = "agent-output.jsonl";
+pub(crate) const AGENT_OUTPUT_FILE: &str = "agent-output.jsonl";
 /// Places reserved for late artifacts: the patch, the record, the last message and a checkpoint.
 const RESERVED_PLACES: usize = 8;
 /// Limit for the outputs of all checks together, so that the other artifacts fit. Units: bytes.

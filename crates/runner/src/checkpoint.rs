@@ -1,5 +1,6 @@
 //! Creates and restores checkpoints, from which another attempt can continue on any machine.
 //! A checkpoint contains the agent's session (if it consists of files), the work as a patch, and facts about both.
+//! `content` has its files and records.
 //! `create` stores it as an artifact in the format of `archive`, `download` fetches it, `restore` applies it, and
 //! `finished` finds out whether only its publication is left to do.
 //! Without a checkpoint the agent starts a new session, and the log says why. A job that requires its session fails.

@@ -11,6 +11,7 @@ pub(crate) mod config_file;
 mod container_settings;
 mod context;
 mod current_order;
+mod file_source;
 mod heartbeat;
 mod installed;
 mod launch;

@@ -5,7 +5,7 @@ pub(super) mod placed_fault;
 pub(super) mod plan_file;
 mod pull_request;
 mod show;
-mod step;
+mod step_cells;
 mod trace;
 pub(super) mod watch;
 mod yaml;

@@ -1,5 +1,5 @@
-//! The jobs that wait for a place of the machine that runs all jobs (`pullyard up`). Only the first of them is tried, so
-//! that the work of the dispatcher does not grow with their number.
+//! Finds the first job that waits for a place of the machine that runs all jobs (`pullyard up`). Only this job is tried,
+//! so that the work of the dispatcher does not grow with the number of waiting jobs.
 
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};

@@ -1,6 +1,6 @@
 //! Adds, lists, tests, enables and deletes the endpoints of a project.
 
-use super::notices::load_state;
+use super::endpoint_state::load_state;
 use super::{parse_url, send, setup_url};
 use crate::admin::secrets::{check_secret_kind, set_secret};
 use crate::admin::update_project::{update_project, update_project_names};

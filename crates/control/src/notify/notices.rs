@@ -1,10 +1,11 @@
 //! Lists notices, and sends failed ones again.
 
+use super::endpoint_state::load_state;
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
 use futures::future::try_join_all;
 use pullyard_domain::run::notice::{EndpointState, Notice};
-use pullyard_domain::text::id::{EndpointId, NoticeId, ProjectId};
+use pullyard_domain::text::id::{NoticeId, ProjectId};
 use pullyard_domain::text::time::Timestamp;
 use pullyard_store::Write;
 
@@ -89,13 +90,4 @@ fn refusal_of(state: &EndpointState, now: Timestamp) -> Option<String> {
         None => return None,
     };
     Some(format!("{endpoint} {why}: enable it with `pullyard notifications enable {endpoint}`"))
-}
-
-pub(super) async fn load_state(
-    ctx: &Context,
-    project: &ProjectId,
-    endpoint: &EndpointId,
-) -> Result<EndpointState, Error> {
-    let stored = ctx.store.load_endpoint_state(project, endpoint).await?;
-    Ok(stored.unwrap_or_else(|| EndpointState::new(project.clone(), endpoint.clone())))
 }

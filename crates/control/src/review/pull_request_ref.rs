@@ -1,4 +1,4 @@
-//! Names a pull request as users do: by its project, repository and number.
+//! Names a pull request as users do, by its project, repository and number, and loads its repository.
 
 use crate::{Context, Error};
 use pullyard_domain::project::Repository;

@@ -8,10 +8,10 @@ const REFUSED_REST: Duration = Duration::from_secs(600);
 const MIN_REST: Duration = Duration::from_secs(60);
 const MAX_REST: Duration = Duration::from_secs(3_600);
 
-/// A failed call. `rest`: the pause before the next call through the connection.
 #[derive(Clone, Debug)]
 pub(crate) struct CallError {
     pub(crate) error: ToolError,
+    /// The pause before the next call through the connection.
     pub(crate) rest: Option<Duration>,
 }
 

@@ -1,4 +1,4 @@
-//! A delivery of a webhook: its request, and its entry in the ledger.
+//! A delivery of a webhook: its request, its entry in the ledger, and the reason that refuses another repository.
 
 use crate::{Context, Error};
 use pullyard_domain::project::forge::ForgeKind;

@@ -8,7 +8,7 @@ use super::{GitHub, client::RetryPolicy, open_items::ReactionsResponse};
 use crate::{Actor, Comment, Error, Listing, Time};
 
 #[derive(Deserialize)]
-pub(crate) struct CommentResponse {
+pub(super) struct CommentResponse {
     id: u64,
     body: Option<String>,
     user: Option<Actor>,

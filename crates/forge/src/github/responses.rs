@@ -7,7 +7,7 @@ use crate::{
 };
 
 #[derive(Deserialize)]
-pub(crate) struct ActorResponse {
+pub(super) struct ActorResponse {
     id: u64,
     login: String,
     #[serde(rename = "type", default)]

@@ -9,8 +9,10 @@ pub(super) use claude_code::test_reader as claude_code_reader;
 pub(super) use codex::test_reader as codex_reader;
 
 use super::driver::Driver;
-use super::environment::{CERTIFICATES, PRICES, RETRIES};
+use super::environment::{CERTIFICATES, PRICES};
 use pullyard_domain::agent::{ModelKey, Provider};
+
+const RETRIES: &str = "PULLYARD_AGENT_RETRY_SECS";
 
 /// In the order of the rows in `domain`.
 pub(crate) const DRIVERS: [&Driver; 2] = [&claude_code::DRIVER, &codex::DRIVER];
@@ -36,5 +38,26 @@ mod tests {
     fn each_agent_with_a_program_has_a_driver() {
         let programs: Vec<_> = list_programs().map(|agent| agent.code).collect();
         assert_eq!(DRIVERS.map(|driver| driver.spec.code).as_slice(), programs);
+    }
+
+    #[test]
+    fn agents_get_exactly_these_variables() {
+        let mut variables: Vec<_> = agent_variables().collect();
+        variables.sort_unstable();
+        let expected = [
+            "ANTHROPIC_API_KEY",
+            "ANTHROPIC_BASE_URL",
+            "CLAUDE_CODE_OAUTH_TOKEN",
+            "NODE_EXTRA_CA_CERTS",
+            "OPENAI_API_KEY",
+            "OPENAI_BASE_URL",
+            "PULLYARD_AGENT_RETRY_SECS",
+            "PULLYARD_CLAUDE_CODE",
+            "PULLYARD_CODEX",
+            "PULLYARD_CODEX_AUTH",
+            "PULLYARD_CODEX_PRICES",
+        ];
+        assert_eq!(variables, expected);
+        assert!(variables.iter().all(|name| !name.starts_with("AWS_") && *name != "PULLYARD_BOOTSTRAP"));
     }
 }

@@ -1,4 +1,4 @@
-//! Selects the variables of this process that agents and commands get: search path, settings and model keys.
+//! Selects the variables of this process that agents and commands get: search path and settings.
 
 use super::variant_name::variant_name;
 use crate::Isolation;
@@ -9,7 +9,6 @@ use std::path::Path;
 
 /// Prices of models for every agent, not only for the one in its name.
 pub(super) const PRICES: &str = "PULLYARD_CODEX_PRICES";
-pub(super) const RETRIES: &str = "PULLYARD_AGENT_RETRY_SECS";
 
 const INHERITED: &[&str] = &["PATH", "LANG", "LC_ALL"];
 /// Certificates that the operator trusts for the model's provider, as Node.js programs read them.
@@ -73,7 +72,6 @@ impl<'a> Environment<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::agent_variables;
 
     #[test]
     fn empty_and_unlisted_variables_are_not_inherited() {
@@ -88,7 +86,6 @@ mod tests {
         assert_eq!(environment.inherited_variables(), [("PATH", OsString::from("/bin"))]);
         assert_eq!(environment.network(Isolation::None), []);
         assert_eq!(environment.select(&["LANG", "OPENAI_API_KEY"]), [("OPENAI_API_KEY", OsString::from("sk-1"))]);
-        assert!(agent_variables().all(|name| !name.starts_with("AWS_") && name != "PULLYARD_BOOTSTRAP"));
     }
 
     #[test]
@@ -112,21 +109,5 @@ mod tests {
         ];
         assert_eq!(names(all.network(Isolation::External)), network);
         assert_eq!(names(all.network(Isolation::Bubblewrap)), [""; 0]);
-        let mut variables: Vec<_> = agent_variables().collect();
-        variables.sort_unstable();
-        let expected = [
-            "ANTHROPIC_API_KEY",
-            "ANTHROPIC_BASE_URL",
-            "CLAUDE_CODE_OAUTH_TOKEN",
-            "NODE_EXTRA_CA_CERTS",
-            "OPENAI_API_KEY",
-            "OPENAI_BASE_URL",
-            "PULLYARD_AGENT_RETRY_SECS",
-            "PULLYARD_CLAUDE_CODE",
-            "PULLYARD_CODEX",
-            "PULLYARD_CODEX_AUTH",
-            "PULLYARD_CODEX_PRICES",
-        ];
-        assert_eq!(variables, expected);
     }
 }

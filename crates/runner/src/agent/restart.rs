@@ -1,7 +1,7 @@
 //! Waits before an agent that could not reach its model is started again, and announces the wait.
 
-use super::RestartPauses;
 use super::classify::Transient;
+use super::restart_pauses::RestartPauses;
 use crate::attempt::Attempt;
 use crate::stop::Stop;
 use pullyard_domain::text::Span;

@@ -1,6 +1,6 @@
 //! An event before it has a number. `truncate` limits its size, so that the table can store it.
 
-use crate::artifacts::OUTPUT_FILE;
+use crate::artifacts::AGENT_OUTPUT_FILE;
 use pullyard_protocol::event::{Event, EventKind};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl EventDraft {
         }
         self.data = self.data.map(|data| {
             let size = data.to_string().len();
-            if size > MAX_DATA_BYTES { json!({ "left_out_bytes": size, "all_in": OUTPUT_FILE }) } else { data }
+            if size > MAX_DATA_BYTES { json!({ "left_out_bytes": size, "all_in": AGENT_OUTPUT_FILE }) } else { data }
         });
         self
     }
@@ -64,7 +64,7 @@ fn truncate_text(mut text: String, max_bytes: usize) -> String {
     }
     let size = text.len();
     text.truncate(text.floor_char_boundary(max_bytes));
-    text.push_str(&format!("… [cut: {} of {size} bytes; all in {OUTPUT_FILE}]", text.len()));
+    text.push_str(&format!("… [cut: {} of {size} bytes; all in {AGENT_OUTPUT_FILE}]", text.len()));
     text
 }
 

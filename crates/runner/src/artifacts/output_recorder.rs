@@ -2,7 +2,7 @@
 //! An attempt that continues after it tried to yield begins another file. Secrets are removed before the record. The
 //! agent's raw lines are stored only if the operator enables that.
 
-use super::{Artifacts, OUTPUT_FILE};
+use super::{AGENT_OUTPUT_FILE, Artifacts};
 use crate::api::event_draft::EventDraft;
 use pullyard_domain::job::artifact::{ArtifactKind, MAX_SIZE_BYTES};
 use pullyard_protocol::event::EventKind;
@@ -76,9 +76,10 @@ impl OutputRecorder {
     pub(crate) fn end(&self) {
         let mut state = self.lock();
         let (output, raw_lines) = (state.output.take(), state.raw_lines.take());
-        for (lines, kind, name) in
-            [(output, ArtifactKind::AgentOutput, OUTPUT_FILE), (raw_lines, ArtifactKind::ProviderPayload, RAW_FILE)]
-        {
+        for (lines, kind, name) in [
+            (output, ArtifactKind::AgentOutput, AGENT_OUTPUT_FILE),
+            (raw_lines, ArtifactKind::ProviderPayload, RAW_FILE),
+        ] {
             let name = state.file_name(name);
             match lines.map(LineFile::finish) {
                 Some(true) => {
@@ -108,7 +109,7 @@ impl RecorderState {
 
     fn next_part(&mut self) {
         self.part += 1;
-        self.output = self.create_file(ArtifactKind::AgentOutput, OUTPUT_FILE);
+        self.output = self.create_file(ArtifactKind::AgentOutput, AGENT_OUTPUT_FILE);
         self.raw_lines =
             if self.captures_raw { self.create_file(ArtifactKind::ProviderPayload, RAW_FILE) } else { None };
     }
@@ -207,9 +208,9 @@ mod tests {
         let small = EventDraft { text: Some("ok".into()), ..EventDraft::new(EventKind::ToolResult) };
         let data = EventDraft { data: Some(json!({ "d": long })), ..EventDraft::new(EventKind::ToolCall) };
         let (dir, names) = record_events(false, &[result, small, data]);
-        assert_eq!(names, [OUTPUT_FILE]);
+        assert_eq!(names, [AGENT_OUTPUT_FILE]);
         let lines: Vec<Value> =
-            read_artifact(&dir, OUTPUT_FILE).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            read_artifact(&dir, AGENT_OUTPUT_FILE).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[0]["text"], long.as_str());
         assert!(lines[1].get("data").is_none());
@@ -225,7 +226,7 @@ mod tests {
         let result = [vec![event(EventKind::Result, "Done.")], texts()].concat();
         let (dir, names) = record_events(false, &result);
         assert_eq!(read_artifact(&dir, LAST_MESSAGE_FILE), "Done.");
-        assert_eq!(names, [OUTPUT_FILE, LAST_MESSAGE_FILE]);
+        assert_eq!(names, [AGENT_OUTPUT_FILE, LAST_MESSAGE_FILE]);
     }
 
     #[test]
@@ -275,7 +276,7 @@ mod tests {
             record.begin_next_part();
         }
         let (names, _) = drain_uploads(&mut queue_entries);
-        let first = [OUTPUT_FILE, RAW_FILE, LAST_MESSAGE_FILE];
+        let first = [AGENT_OUTPUT_FILE, RAW_FILE, LAST_MESSAGE_FILE];
         let second = ["agent-output-2.jsonl", "provider-payload-2.txt", "final-message-2.md"];
         assert_eq!(names, [first, second].concat());
         assert_eq!(
@@ -287,7 +288,7 @@ mod tests {
             ("first\n".to_owned(), "second\n".to_owned())
         );
         assert!(
-            !read_artifact(&dir, OUTPUT_FILE).contains("between")
+            !read_artifact(&dir, AGENT_OUTPUT_FILE).contains("between")
                 && !read_artifact(&dir, second[0]).contains("between")
         );
     }

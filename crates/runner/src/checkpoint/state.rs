@@ -31,6 +31,14 @@ pub(super) struct CheckpointFacts {
     has_checkpoint: bool,
 }
 
+/// An unpacked checkpoint of an earlier attempt, which becomes the checkpoint of this one.
+#[derive(Clone, Debug)]
+pub(super) struct CarriedCheckpoint {
+    pub(super) folder: PathBuf,
+    pub(super) metadata: CheckpointMetadata,
+}
+
+/// The session of an earlier attempt that this one resumes.
 #[derive(Clone, Debug)]
 pub(crate) struct RestoredSession {
     pub(crate) id: String,
@@ -38,13 +46,6 @@ pub(crate) struct RestoredSession {
     pub(crate) tokens: Tokens,
     pub(crate) former_worktree: String,
     pub(crate) same_task: bool,
-}
-
-/// An unpacked checkpoint of an earlier attempt, which becomes the checkpoint of this one.
-#[derive(Clone, Debug)]
-pub(super) struct CarriedCheckpoint {
-    pub(super) folder: PathBuf,
-    pub(super) metadata: CheckpointMetadata,
 }
 
 impl CheckpointState {

@@ -4,8 +4,9 @@
 
 use super::call_failure::{FatalExit, INVALID_SETTING_EXIT, TOKEN_REFUSED_EXIT};
 use super::config_file;
+use super::file_source::FileSource;
 use super::launch::Launch;
-use super::setting_names::{FileSource, SettingSources, SettingValue};
+use super::setting_names::{SettingSources, SettingValue};
 use super::settings::{ParsedSettings, Settings};
 use super::{agents, check, lifecycle, output};
 use crate::agent::environment::Environment;

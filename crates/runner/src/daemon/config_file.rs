@@ -2,7 +2,8 @@
 //! Values have no quotes, escapes or variables, so that compose's `env_file` reads the same values.
 
 use super::child::INHERITED;
-use super::setting_names::{FileSource, OVERSIGHT_CLI, UNUSED, VARIABLES, capabilities_of_command, same_setting};
+use super::file_source::FileSource;
+use super::setting_names::{UNUSED, VARIABLES, same_setting, sets_something};
 use crate::agent::agent_variables;
 use crate::git::NETWORK_ENVIRONMENT;
 use crate::process::root_folder::is_root;
@@ -36,8 +37,7 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 
 /// Whether this process has a variable that sets something.
 fn is_set(name: &str) -> bool {
-    let value = variable(name).unwrap_or_default();
-    !value.is_empty() && (name != OVERSIGHT_CLI || capabilities_of_command(&value).is_some())
+    variable(name).is_some_and(|value| sets_something(name, &value))
 }
 
 pub(crate) fn config_folder() -> Option<PathBuf> {

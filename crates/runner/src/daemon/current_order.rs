@@ -1,4 +1,4 @@
-//! The newest order of an administrator, and what each answer to a heartbeat makes of it.
+//! Holds the newest order of an administrator, and updates it from each answer to a heartbeat.
 
 use super::installed::OWN_VERSION;
 use super::state_folder::StoredOrder;

@@ -1,4 +1,4 @@
-//! How the daemon starts programs, and how long it waits for them.
+//! The commands that the daemon starts, and the time limits of their stop and confirmation.
 
 use std::ffi::OsString;
 use std::time::Duration;

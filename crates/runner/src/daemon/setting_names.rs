@@ -1,9 +1,9 @@
 //! Lists the variables of each setting, and finds its value with the source. `settings` checks the value.
 
+use super::file_source::FileSource;
 use crate::agent::drivers::DRIVERS;
 use pullyard_domain::agent::COMMAND;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 
 /// The variables of each setting, by precedence. Each setting but the tokens has a flag of its name.
 pub(crate) const VARIABLES: &[(&str, &[&str])] = &[
@@ -47,7 +47,7 @@ pub(crate) const VARIABLES: &[(&str, &[&str])] = &[
 pub(crate) const SHARED_TOKEN: &str = "GITHUB_TOKEN";
 
 /// Chooses an agent by the name of its command.
-pub(super) const OVERSIGHT_CLI: &str = "OVERSIGHT_CLI";
+const OVERSIGHT_CLI: &str = "OVERSIGHT_CLI";
 
 /// A variable of the engine's own, which may be set for other programs than the runner.
 const SHARED: &str = "DOCKER_HOST";
@@ -65,32 +65,6 @@ pub(crate) const UNUSED: &[(&str, &str)] = &[
 pub(crate) struct SettingValue {
     pub(crate) value: String,
     pub(crate) source: String,
-}
-
-/// The variables of this process that the file set.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct FileSource {
-    pub(crate) path: PathBuf,
-    pub(crate) names: BTreeSet<String>,
-    /// Numbers of the lines whose variable this release does not know.
-    pub(super) unknown: Vec<usize>,
-}
-
-impl FileSource {
-    pub(crate) fn describe(&self, variable: &str) -> String {
-        if self.names.contains(variable) { format!("{variable} in {}", self.path.display()) } else { variable.into() }
-    }
-
-    /// Which file was read, and the names of its variables that apply. The text of an unknown line may be a secret.
-    pub(crate) fn log(&self) {
-        for number in &self.unknown {
-            tracing::warn!("line {number} of {} is ignored: this release has no such variable", self.path.display());
-        }
-        if !self.names.is_empty() {
-            let names = Vec::from_iter(self.names.iter().map(String::as_str)).join(", ");
-            tracing::info!("settings of {} (`--config none` ignores them): {names}", self.path.display());
-        }
-    }
 }
 
 pub(crate) struct SettingSources<'a> {
@@ -122,8 +96,13 @@ impl<'a> SettingSources<'a> {
     }
 }
 
+/// Whether this value of a variable sets something.
+pub(super) fn sets_something(name: &str, value: &str) -> bool {
+    !value.is_empty() && (name != OVERSIGHT_CLI || capabilities_of_command(value).is_some())
+}
+
 /// The agent with this command, and commands. `None` for other text, which the variable may have for another program.
-pub(super) fn capabilities_of_command(command: &str) -> Option<String> {
+fn capabilities_of_command(command: &str) -> Option<String> {
     let driver = DRIVERS.into_iter().find(|driver| driver.program.command == command)?;
     Some(format!("{},{COMMAND}", driver.spec.code))
 }

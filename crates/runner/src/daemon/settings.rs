@@ -42,6 +42,14 @@ pub(crate) struct ParsedSettings {
     pub(crate) unused_variables: Vec<(&'static str, &'static str)>,
 }
 
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UpdateSettings {
+    pub(crate) is_allowed: bool,
+    pub(crate) address: Option<String>,
+    /// A file with release keys, in place of the compiled ones.
+    pub(crate) keys: Option<PathBuf>,
+}
+
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) api_url: String,
@@ -75,14 +83,6 @@ pub(crate) struct Settings {
     pub(crate) disk_limit: Option<String>,
     pub(crate) process_memory: Option<String>,
     pub(crate) updates: UpdateSettings,
-}
-
-#[derive(Clone, Debug, Default)]
-pub(crate) struct UpdateSettings {
-    pub(crate) is_allowed: bool,
-    pub(crate) address: Option<String>,
-    /// A file with release keys, in place of the compiled ones.
-    pub(crate) keys: Option<PathBuf>,
 }
 
 impl Settings {

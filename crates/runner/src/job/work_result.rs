@@ -1,4 +1,4 @@
-//! The work of an attempt, in a commit.
+//! The result of the agent's work: commit, checks, replies, notes and output.
 
 use crate::agent::AgentChoice;
 use crate::checkpoint::content::FinishedWork;

@@ -1,4 +1,4 @@
-//! Names a job on the command line.
+//! The argument that names a job.
 
 use crate::client::prelude::*;
 use pullyard_domain::text::id::JobId;

@@ -1,6 +1,6 @@
 //! `pullyard runs list`, `show` and `why`.
 
-use super::step::{step_symbol, took};
+use super::step_cells::{step_symbol, took};
 use super::{find_step, watch};
 use crate::client::explain_job::explain_job;
 use crate::client::pages::hint_more;

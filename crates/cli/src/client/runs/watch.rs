@@ -1,6 +1,6 @@
 //! `pullyard runs watch`: prints each change of a run until it ends; on a terminal, one line that changes.
 
-use super::step::{step_symbol, took};
+use super::step_cells::{step_symbol, took};
 use crate::client::prelude::*;
 use crate::client::table::truncate;
 use pullyard_domain::job::JobStatus;

@@ -1,7 +1,6 @@
 //! Which features work with the permissions of an App or a token.
 
 use super::super::app_permissions::*;
-use super::super::permissions::*;
 use super::*;
 use crate::TokenPermission;
 

@@ -1,7 +1,8 @@
 //! Tests how the runner's settings are read from flags, environment and files.
 
 use super::*;
-use crate::daemon::setting_names::{FileSource, UNUSED, VARIABLES};
+use crate::daemon::file_source::FileSource;
+use crate::daemon::setting_names::{UNUSED, VARIABLES};
 use std::collections::{BTreeMap, BTreeSet};
 
 const TOKEN: &str = "rnt_a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9";

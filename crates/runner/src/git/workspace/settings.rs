@@ -1,4 +1,4 @@
-//! Resets the settings of a repository that an agent could have changed.
+//! Resets the settings of a repository that an agent could have changed, and loads its list of commits without parents.
 
 use super::disk::{create_private_dir, write_private_file};
 use super::remove::remove_entry;
