@@ -1,7 +1,6 @@
 """Corrections of ministack where its updates of stacks differ from CloudFormation's. sam_emulator.py applies them."""
 
 import functools
-import time
 
 import ministack.core.responses as responses
 import ministack.services.budgets as budgets
@@ -13,8 +12,6 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 # Types with a name that the templates set, beside those that ministack has.
 NAMES = {"AWS::EC2::SecurityGroup": "GroupName", "AWS::Events::Rule": "Name"}
-# SQS refuses the name of a queue for this time after its deletion.
-QUEUE_NAME_SECS = 60
 
 
 @functools.cache
@@ -38,8 +35,8 @@ def replaces(kind, old, new):
 
 
 class Cleanup:
-    """What an update of a root stack deletes: after all nested stacks are updated, and nothing if one fails. ministack
-    deletes resources of a nested stack while it updates this one, so that a rollback would lose them."""
+    """Deletes resources that an update of a root stack removes: after all nested stacks are updated, and none if one fails.
+    ministack deletes resources of a nested stack while it updates this one, so that a rollback would lose them."""
 
     def __init__(self):
         # The nested stacks that an update changes now, with their resources before it.
@@ -133,15 +130,14 @@ def typed(change, at):
 
 
 class Queues:
-    """Refuses the name of a queue that was deleted a moment ago, if the fault `queue_names` is set; ministack never does."""
+    """Refuses the name of a deleted queue while the fault `queue_names` is set, as SQS does for 60 s; ministack never does."""
 
     def __init__(self, faults):
-        self.faults, self.deleted = faults, {}
+        self.faults, self.deleted = faults, set()
 
     def create(self, create):
         def made(logical_id, props, stack_name):
-            age = time.monotonic() - self.deleted.get(props["QueueName"], float("-inf"))
-            if self.faults().get("queue_names") and age < QUEUE_NAME_SECS:
+            if self.faults().get("queue_names") and props["QueueName"] in self.deleted:
                 raise ValueError("You must wait 60 seconds after deleting a queue before you can create another with the same "
                                  "name. (Service: Sqs, Status Code: 400, Request ID: 1)")
             return create(logical_id, props, stack_name)
@@ -149,7 +145,7 @@ class Queues:
 
     def delete(self, delete):
         def made(physical_id, props):
-            self.deleted[props["QueueName"]] = time.monotonic()
+            self.deleted.add(props["QueueName"])
             return delete(physical_id, props)
         return made
 

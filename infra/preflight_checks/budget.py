@@ -2,12 +2,13 @@
 regions and cannot change the address of an existing budget."""
 
 import json
+import math
 import re
 from typing import Any, Dict, Iterator, List, Optional
 
 from .command import AwsError
 from .context import Context
-from .leftovers import describe_stack
+from .leftovers import DEAD, describe_stack
 from .report import FAIL, FIXED, OK, WARN, Finding
 from .retained import TAG, budget_name
 from .samconfig import BUDGET, LOCAL
@@ -57,13 +58,15 @@ def check(context: Context) -> Iterator[Finding]:
 
 def check_older_stack(context: Context) -> Finding:
     """Templates of older releases make the budget, by a parameter. A file that CI writes anew does not have it."""
-    parameters = (describe_stack(context) or {}).get("Parameters", [])
-    amount = {one["ParameterKey"]: one.get("ParameterValue") for one in parameters}.get("MonthlyBudgetUsd", "0")
-    if amount == "0":
+    stack = describe_stack(context) or {}
+    parameters = {one["ParameterKey"]: one.get("ParameterValue") for one in stack.get("Parameters", [])}
+    amount = float(parameters.get("MonthlyBudgetUsd", "0"))
+    if amount == 0 or stack["StackStatus"] in DEAD:
         return Finding(OK, CHECK, f"no {BUDGET} in {LOCAL.name}, so the account's budgets stay as they are")
-    return Finding(WARN, CHECK, f"the next sam deploy deletes the stack's budget of {amount} dollars a month, which its template no "
-                   "longer has", f"add the lines [{context.environment}.preflight.parameters] and {BUDGET} = \"{amount}\" to "
-                   f"{LOCAL.name}, with AlarmEmail in parameter_overrides; in CI, --alarm-email and --monthly-budget to infra/preflight")
+    return Finding(WARN, CHECK, f"the next sam deploy deletes the stack's budget of {amount:g} dollars a month: this checkout's "
+                   "templates lack it", f"add the lines [{context.environment}.preflight.parameters] and {BUDGET} = \"{math.ceil(amount)}\" to "
+                   f"{LOCAL.name}, with AlarmEmail in parameter_overrides; in CI, --alarm-email and --monthly-budget to infra/preflight; "
+                   "then infra/preflight again, before sam deploy")
 
 
 class Budget:

@@ -513,8 +513,13 @@ def budgets():
     edit = lambda old, new: machine.local.write_text(machine.local.read_text().replace(old, new))
     machine.preflight("half a dollar", 1, ["FAIL   config...a whole number of dollars from 0, which is none, to 1000000, and is '0.5'"],
                       "--alarm-email", "a@b", "--monthly-budget", "0.5", *only("config"))
-    older = stack("UPDATE_COMPLETE")
-    for amount, line in ("50", "warn   budget...deletes the stack's budget of 50 dollars"), ("0", "ok     budget...no monthly_budget_usd"):
+    deletes, none = "warn   budget...deletes the stack's budget of", "ok     budget...no monthly_budget_usd"
+    for state, amount, line in [
+        ("UPDATE_COMPLETE", "50", f'{deletes} 50 dollars...monthly_budget_usd = "50"...then infra/preflight again, before sam deploy'),
+        ("UPDATE_COMPLETE", "50.5", f'{deletes} 50.5 dollars...monthly_budget_usd = "51"'),
+        ("ROLLBACK_COMPLETE", "50", none), ("UPDATE_COMPLETE", "0.0", none), ("UPDATE_COMPLETE", "0", none),
+    ]:
+        older = stack(state)
         older["Stacks"][0]["Parameters"] = [{"ParameterKey": "MonthlyBudgetUsd", "ParameterValue": amount}]
         machine.aws.answers["DescribeStacks"] = older
         run("a stack of an older release", 0, line)
