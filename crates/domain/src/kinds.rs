@@ -1,4 +1,4 @@
-//! The prompt of each kind of job, and the plan of a new job. Its facts are in `job::KindSpec`.
+//! The prompt of each kind of job, and the plan of a new job. The facts of a kind are in `job::KindSpec`.
 
 mod analysis;
 mod implement;

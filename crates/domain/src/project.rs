@@ -48,8 +48,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Most jobs of a project that may run at once.
-pub const MAX_PROJECT_LIMIT: u32 = 500;
+/// The largest limit of a project's running jobs.
+const MAX_PROJECT_LIMIT: u32 = 500;
+/// The largest limit of a repository's running jobs.
 pub const MAX_REPOSITORY_LIMIT: u32 = 100;
 
 pub const DEFAULT_SUSPENSION_LIMIT: Duration = Duration::from_secs(7 * 24 * 3_600);

@@ -1,4 +1,4 @@
-//! Formats facts for sentences: short, safe, and in common units.
+//! Ids, times, sentences and other text that every folder uses. Facts are formatted short, safe, and in common units.
 
 pub mod address;
 pub(crate) mod closing_words;

@@ -26,6 +26,8 @@ impl HttpConnector for DirectClient {
         let services = self.0.clone();
         HttpConnectorFuture::new(async move {
             let request = to_http(request).map_err(|error| ConnectorError::user(error.into()))?;
+            // As over a connection, other branches of the caller continue between two calls of this one.
+            tokio::task::yield_now().await;
             let answer = services.call(request).await;
             let answer = answer.ok_or_else(|| ConnectorError::io("no service answered".into()))?;
             HttpResponse::try_from(answer.map(SdkBody::from)).map_err(|error| ConnectorError::other(error.into(), None))

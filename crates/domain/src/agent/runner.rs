@@ -1,6 +1,6 @@
 //! A self-hosted runner: identity, presence and slots.
 //! Each transition is a pure function of the stored runner, and the store only checks that the runner is unchanged.
-//! [`sweep`](self::sweep) decides how the sweeper handles runners.
+//! `job::sweep::runners` decides how the sweeper handles runners.
 
 pub mod order;
 
@@ -17,7 +17,7 @@ use std::time::Duration;
 pub const OFFLINE_AFTER: Duration = Duration::from_secs(90);
 
 /// The times that a runner may state. A shorter one would not survive a pause of the sweeper, see
-/// `sweep::MAX_SWEEP_GAP`.
+/// `sweep::runners::MAX_SWEEP_GAP`.
 pub const OFFLINE_AFTER_SECS: RangeInclusive<u64> = 90..=3_600;
 
 /// Heartbeat interval of an idle runner. Two heartbeats may be lost, as no runner states less than [`OFFLINE_AFTER`].

@@ -1,4 +1,4 @@
-//! Builds the agent's prompt. Ticket text is data: it is fenced, and the prompt declares it as data.
+//! The parts of the agent's prompt, which `Context::prompt` puts together. Ticket text is data: it is fenced, and the prompt declares it as data.
 
 pub mod comments;
 pub mod conflict;

@@ -226,7 +226,7 @@ const fn yes() -> bool {
     true
 }
 
-/// The end of a job that the ticket tool shows as a label.
+/// A label that the ticket tool shows for a failed or a waiting job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Badge {

@@ -1,4 +1,4 @@
-//! Instants in milliseconds since 1970, UTC.
+//! Instants in milliseconds since 1970, UTC; days; and the growing waits between repeats.
 //! The wire uses RFC 3339 text. The table uses a number, because texts with varying fractions sort wrongly.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

@@ -1,4 +1,4 @@
-//! Renders a review: its text, the comment of a finding, and the replies in threads.
+//! Renders a review: its text, and the replies in threads.
 
 use super::finding::{SuggestionForm, render_finding};
 use super::markdown::{defuse, defuse_line};
