@@ -156,15 +156,67 @@ const SHELVES: [Shelf; 5] = [
     },
     Shelf {
         name: "kind",
-        words: &["jobkind::implement", "jobkind::revise"],
+        words: &[
+            "jobkind::implement",
+            "jobkind::revise",
+            "jobkind::read",
+            "jobkind::review",
+            "jobkind::resolve",
+            "jobkind::analysis",
+        ],
         homes: &["crates/domain/src/job/kind", "crates/domain/src/kinds"],
-        exceptions: &[("the story of a revision", &[("crates/cli/src/demo/review.rs", 2)])],
+        exceptions: &[
+            ("stories of the demo", &[("crates/cli/src/demo/follow.rs", 2), ("crates/cli/src/demo/review.rs", 2)]),
+            (
+                "users choose between a change and an answer",
+                &[("crates/cli/src/client/jobs/create.rs", 1), ("functions/pages/templates/job_new.html", 2)],
+            ),
+            (
+                "users ask an agent for a review, or to resolve threads",
+                &[
+                    ("crates/control/src/review/create_agent_review.rs", 1),
+                    ("crates/control/src/review/request.rs", 1),
+                    ("crates/domain/src/review/outcome.rs", 1),
+                    ("crates/runner/src/checkpoint/create.rs", 1),
+                    ("crates/runner/src/checkpoint/restore.rs", 1),
+                    ("crates/runner/src/job/deliver/review/resolve.rs", 1),
+                    ("crates/runner/src/job/work.rs", 2),
+                ],
+            ),
+            (
+                "an analysis belongs to a repository",
+                &[
+                    ("crates/control/src/jobs/finish_job.rs", 1),
+                    ("crates/control/src/jobs/retry_job.rs", 2),
+                    ("crates/control/src/jobs/start_analysis.rs", 1),
+                    ("crates/domain/src/job/retry.rs", 1),
+                    ("functions/pages/src/job/output.rs", 1),
+                ],
+            ),
+            ("the output of each kind", &[("crates/control/src/attempt/finish.rs", 2)]),
+        ],
     },
     Shelf {
         name: "tool",
-        words: &["source::board", "source::tickettool"],
-        homes: &["crates/domain/src/project/tracker", "crates/domain/src/project/source.rs"],
+        words: &["source::board", "source::tickettool", "jira", "linear"],
+        homes: &["crates/domain/src/project/tracker", "crates/domain/src/project/source.rs", "crates/tracker/"],
         exceptions: &[
+            (
+                "help, examples and hints",
+                &[
+                    ("crates/cli/src/client/trackers.rs", 10),
+                    ("crates/protocol/src/tracker.rs", 3),
+                    ("functions/pages/templates/trackers.html", 4),
+                ],
+            ),
+            (
+                "tools with an account and webhooks of their own",
+                &[
+                    ("crates/control/src/host_rest.rs", 1),
+                    ("crates/control/src/trackers/add.rs", 3),
+                    ("crates/control/src/trackers/tool.rs", 2),
+                ],
+            ),
             (
                 "creates events of its own tool",
                 &[
