@@ -15,7 +15,7 @@ pub mod pull_request_id;
 pub(crate) mod pull_request_link;
 pub mod self_check;
 pub mod setting_fault;
-pub mod stored;
+pub(crate) mod stored;
 pub mod time;
 pub mod trace;
 pub mod untrusted;
