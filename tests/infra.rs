@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use crate::processes::FUNCTION_TIMEOUTS;
 use crate::roles::template::parse;
-use pullyard_domain::text::time::back_off;
+use pullyard_domain::text::back_off::back_off;
 use pullyard_emulator::{Access, Aws, Options, ecs};
 use pullyard_entry::config::RUNNER_CONTAINER;
 use pullyard_entry::{config, metrics};

@@ -3,7 +3,8 @@
 use crate::error::format_for_table;
 use crate::{Context, Error};
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::text::time::{Timestamp, back_off};
+use pullyard_domain::text::back_off::back_off;
+use pullyard_domain::text::time::Timestamp;
 use pullyard_store::{Error as StoreError, WorkKey};
 
 /// Puts the item off if `result` is an error for which `is_lasting` is true.

@@ -7,7 +7,7 @@ pub mod codex;
 mod command;
 pub mod commands;
 pub mod egress;
-pub mod files;
+pub(crate) mod files;
 pub mod key_check;
 mod keys;
 pub mod runner;

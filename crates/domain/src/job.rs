@@ -18,7 +18,7 @@ mod inputs;
 mod kind;
 pub mod limit;
 mod model;
-mod priority;
+mod order;
 mod record;
 mod retry;
 pub mod select;

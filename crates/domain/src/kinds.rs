@@ -1,4 +1,5 @@
-//! The prompt of each kind of job, and the plan of a new job. The facts of a kind are in `job::KindSpec`.
+//! The kind of a step's job, the prompt of each kind, and the plan of a new job.
+//! The facts of a kind are in `job::KindSpec`.
 
 mod analysis;
 mod implement;
@@ -22,6 +23,9 @@ pub use plan::{JobPlan, branch_name};
 pub use read::plan_reading;
 pub use review::{plan_review, review_prompt};
 pub use revise::{RevisionPlan, plan_revision};
+
+/// A part of the introduction of each kind whose agent edits files.
+const DONE_FOR_YOU: &str = "Do not commit and do not push: that is done for you.";
 
 impl JobKind {
     /// The kind of a step's job.

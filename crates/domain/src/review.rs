@@ -4,7 +4,7 @@
 
 pub mod analysis;
 pub mod delivery;
-pub mod facts;
+pub(crate) mod facts;
 pub mod guard;
 pub mod guard_steps;
 pub mod listing;
@@ -17,9 +17,8 @@ pub mod report;
 pub mod settle;
 
 use crate::job::{Job, check_retryable};
-use crate::project::Settings;
-use crate::project::Source;
 use crate::project::forge::ForgeKind;
+use crate::project::{Settings, Source};
 use crate::review::pull_request::{PullRequestState, pull_request_label};
 use crate::text::decision::Reason;
 use crate::text::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, ReviewId, TicketKey};

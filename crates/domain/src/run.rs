@@ -15,6 +15,7 @@ pub mod notice;
 mod orders;
 mod place;
 mod rules;
+mod run_move;
 mod spawn;
 mod step_context;
 mod wait;
@@ -22,11 +23,12 @@ pub mod wakeup;
 
 pub use crate::project::plan::SpawnRequest;
 pub use explain::{RunFailureCause, StepExplanation, StepWait};
-pub use facts::{JobEnd, Move, ReleaseBlock, RunFacts, StepEnd, StepJob, StepJobPlan};
+pub use facts::{JobEnd, ReleaseBlock, RunFacts, StepEnd, StepJob};
 pub use frozen::{FrozenPlan, StepResult};
 pub use group::{Group, GroupFacts, MAX_WAITING_RUNS};
 pub use next_move::next_move;
 pub use orders::Answer;
+pub use run_move::{Move, StepJobPlan};
 pub use spawn::{check_spawn, check_spawn_form};
 pub use step_context::{MAX_RESULTS_CHARS, NeedResult, PatchSource, StepContext};
 

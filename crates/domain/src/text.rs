@@ -1,20 +1,21 @@
 //! Ids, times, sentences and other text that every folder uses. Facts are formatted short, safe, and in common units.
 
 pub mod address;
+pub mod back_off;
 pub(crate) mod closing_words;
 pub mod code;
 pub mod decision;
 pub mod denial;
-pub mod entry;
 pub mod failure;
 pub mod host;
 pub mod id;
 pub mod key_of;
 pub mod nearest;
 pub mod pull_request_id;
+pub(crate) mod pull_request_link;
 pub mod self_check;
 pub mod setting_fault;
-pub mod stored;
+pub(crate) mod stored;
 pub mod time;
 pub mod trace;
 pub mod untrusted;

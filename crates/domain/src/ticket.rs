@@ -7,16 +7,18 @@ pub mod facts;
 pub mod guard;
 pub mod look;
 pub mod rank;
+pub mod required_labels;
 mod stored;
 
 use crate::project::budget::Day;
 pub use crate::project::tracker::Badge;
 use crate::project::tracker::TrackerSettings;
 use crate::project::{Project, Settings};
-pub use crate::text::entry::Entry;
+use crate::text::back_off::back_off;
 use crate::text::id::{EventId, IntegrationId, JobId, ProjectId, TicketKey};
-use crate::text::pull_request_id::{PullRequestId, PullRequestLink};
-use crate::text::time::{Timestamp, back_off};
+use crate::text::pull_request_id::PullRequestId;
+use crate::text::pull_request_link::PullRequestLink;
+use crate::text::time::Timestamp;
 use crate::text::wait::Wait;
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
@@ -71,6 +73,13 @@ pub struct Ticket {
     /// The place in the column; see `rank`.
     pub rank: i64,
     pub rev: u64,
+}
+
+/// An entry of a ticket into the trigger status. It identifies the job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub at: Timestamp,
+    pub event: EventId,
 }
 
 /// Failed writes to a ticket's tool, in its own back-off: they delay neither entries nor reviews.

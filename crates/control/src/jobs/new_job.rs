@@ -23,7 +23,8 @@ use pullyard_domain::run::{Run, StepContext};
 use pullyard_domain::text::id::{JobId, TicketKey};
 use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::ticket::event::{TicketText, required_labels};
+use pullyard_domain::ticket::event::TicketText;
+use pullyard_domain::ticket::required_labels::required_labels;
 use pullyard_store::{JobCreation, Request, TicketCreation, Write};
 use std::collections::BTreeSet;
 

@@ -11,7 +11,8 @@ use pullyard_domain::review::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::text::id::JobId;
 use pullyard_domain::text::time::Timestamp;
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::ticket::event::{TicketText, required_labels};
+use pullyard_domain::ticket::event::TicketText;
+use pullyard_domain::ticket::required_labels::required_labels;
 use pullyard_store::{ReviewTrigger, Write};
 use std::collections::BTreeSet;
 

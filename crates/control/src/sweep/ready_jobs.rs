@@ -19,7 +19,7 @@ use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::project::{Compute, Project};
 use pullyard_domain::text::id::{ClassId, JobId, ProjectId};
 use pullyard_domain::text::time::Timestamp;
-use pullyard_domain::ticket::event::required_labels;
+use pullyard_domain::ticket::required_labels::required_labels;
 use pullyard_store::{Gauges, ReadyCursors, Write};
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -9,7 +9,9 @@ use crate::{Context, Error};
 use futures::StreamExt as _;
 use pullyard_domain::agent::runner::{Runner, Slot};
 use pullyard_domain::job::fleet::{FleetSnapshot, MemberSummary};
-use pullyard_domain::job::sweep::runners::{self, LossReason, RunnerStep, TokenState};
+use pullyard_domain::job::sweep::runners::{
+    LossReason, RunnerStep, TokenState, is_slot_of_job, is_storm, is_unwatched, next_step,
+};
 use pullyard_domain::job::sweep::step_after_runner_loss;
 use pullyard_domain::text::id::JobId;
 use pullyard_domain::text::time::Timestamp;
@@ -59,7 +61,7 @@ pub(super) async fn sweep_runners(
             }
         }
     }
-    let storm = runners::is_storm(&runners, faults.is_empty(), ctx.clock.now());
+    let storm = is_storm(&runners, faults.is_empty(), ctx.clock.now());
     let all = runners.clone();
     let tokens = Mutex::default();
     let swept = futures::stream::iter(runners).map(async |runner| {
@@ -68,7 +70,7 @@ pub(super) async fn sweep_runners(
             report.has_more = true;
             return report;
         }
-        let storm = storm || runners::is_unwatched(&runner, since, ctx.clock.now());
+        let storm = storm || is_unwatched(&runner, since, ctx.clock.now());
         let result = time.run("sweep a runner", sweep_runner(ctx, runner, storm, &tokens, &mut report)).await;
         if let Err(error) = result {
             report.failed += 1;
@@ -103,7 +105,7 @@ async fn sweep_runner(
     for _ in 0..MAX_STEPS {
         let token = load_token(ctx, &runner, tokens).await?;
         let now = ctx.clock.now();
-        match runners::next_step(&runner, token, storm, now) {
+        match next_step(&runner, token, storm, now) {
             RunnerStep::Skip => return Ok(()),
             RunnerStep::MarkOffline(offline) => {
                 if ctx.store.mark_offline(&runner, &offline).await? == Write::Stale {
@@ -165,7 +167,7 @@ async fn take_job_away(
 ) -> Result<(), Error> {
     let now = ctx.clock.now();
     let job = ctx.store.load_job(id).await?;
-    let Some(job) = job.filter(|job| runners::is_slot_of_job(job, runner, slot)) else {
+    let Some(job) = job.filter(|job| is_slot_of_job(job, runner, slot)) else {
         // The job has ended since the runner was read.
         return Ok(());
     };

@@ -47,7 +47,8 @@ async fn apply(
     if let Reason::Repeat { .. } = decision.reason {
         let first = ctx.store.load_delivery(&delivery.id).await?.map(|first| first.job);
         // The job's id can be derived even after the ledger entry expired.
-        let first = first.unwrap_or_else(|| Some(JobId::for_entry(&event.project, &event.key, &event.entry())));
+        let first = first
+            .unwrap_or_else(|| Some(JobId::for_entry(&event.project, &event.key, event.occurred_at, &event.event)));
         return Ok(Some(Answer { delivery: delivery.id, reason: decision.reason, job: first }));
     }
     let write = match decision.follow_up {

@@ -1,4 +1,4 @@
-//! The reasons for rejecting a user's request about a job, by the state of the job.
+//! Builds denials from the state of a job.
 
 use super::{Job, JobStatus, MAX_INPUTS, TransitionRefusal};
 use crate::agent::COMMAND;

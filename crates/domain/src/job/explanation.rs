@@ -6,7 +6,7 @@ use crate::job::{
     SILENT_AFTER, StepOfRun,
 };
 use crate::text::failure::Failure;
-use crate::text::pull_request_id::PullRequestState;
+use crate::text::pull_request_link::PullRequestState;
 use crate::text::time::Timestamp;
 use crate::text::wait::Wait;
 use crate::text::{Fact, Span, format_count};

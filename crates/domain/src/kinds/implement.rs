@@ -2,7 +2,8 @@
 
 use super::plan::{JobPlan, branch_name, new_job};
 use crate::job::{ContinuedPullRequest, Job, JobKind};
-use crate::kinds::prompt::{Context, DONE_FOR_YOU};
+use crate::kinds::DONE_FOR_YOU;
+use crate::kinds::prompt::Context;
 use crate::run::StepContext;
 use crate::ticket::Ticket;
 

@@ -1,4 +1,5 @@
-//! The parts of the agent's prompt, which `Context::prompt` puts together. Ticket text is data: it is fenced, and the prompt declares it as data.
+//! The parts of the agent's prompt, which `Context::prompt` joins.
+//! Ticket text is data: it is fenced, and the prompt declares it as data.
 
 pub mod comments;
 pub mod conflict;
@@ -56,9 +57,6 @@ pub struct Context {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepContext>,
 }
-
-/// Ends each kind's introduction.
-pub(crate) const DONE_FOR_YOU: &str = "Do not commit and do not push: that is done for you.";
 
 impl Context {
     /// Adds the messages of users' requests to the instructions. Messages that the instructions contain are skipped,

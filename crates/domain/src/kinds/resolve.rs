@@ -1,7 +1,8 @@
 //! Reviews a pull request, fixes the findings, and posts one report.
 
 use crate::agent::files::{INPUT_FOLDER, OUTPUT_FILE, PULLYARD_FOLDER};
-use crate::kinds::prompt::{Context, DONE_FOR_YOU};
+use crate::kinds::DONE_FOR_YOU;
+use crate::kinds::prompt::Context;
 use crate::review::report::fix_output::{COMMITS_FILE, FINDINGS_FILE, MAX_COMMITS};
 use crate::review::report::review_output::MAX_VERDICT_CHARS;
 

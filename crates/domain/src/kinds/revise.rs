@@ -3,7 +3,8 @@
 use super::plan::{JobPlan, new_job};
 use crate::agent::files::REPLIES_FILE;
 use crate::job::{ContextWait, Job, JobKind, JobStatus, RevisedPullRequest};
-use crate::kinds::prompt::{Context, DONE_FOR_YOU};
+use crate::kinds::DONE_FOR_YOU;
+use crate::kinds::prompt::Context;
 use crate::review::pull_request::{LastRevision, Note, PullRequest};
 use crate::text::id::ReviewId;
 use crate::ticket::Ticket;

@@ -2,12 +2,12 @@
 
 mod bitbucket;
 mod github;
-pub mod marker;
+pub mod marker_syntax;
 
 use crate::project::hook::Ingress;
 use crate::text::code::coded_enum;
 use crate::text::id::{IntegrationId, ProjectId};
-use marker::MarkerSyntax;
+use marker_syntax::MarkerSyntax;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;

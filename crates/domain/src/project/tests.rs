@@ -1,5 +1,4 @@
 use super::*;
-use crate::project::ToolChoice;
 use crate::project::tracker::{ToolStatus, TrackerKind};
 
 #[track_caller]

@@ -2,7 +2,8 @@
 
 mod agent_reviews;
 
-pub use crate::text::pull_request_id::{PullRequestId, PullRequestLink, PullRequestState};
+pub use crate::text::pull_request_id::PullRequestId;
+pub use crate::text::pull_request_link::{PullRequestLink, PullRequestState};
 pub use agent_reviews::{AgentReviews, AutomaticReviews, CommitNews, EndedReview, ReviewedCommit};
 
 use crate::text::Span;

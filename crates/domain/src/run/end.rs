@@ -1,7 +1,8 @@
 //! A step's job as its run reads it, and the change of the step when the job has ended.
 
-use super::facts::{JobEnd, RunFacts, StepEnd, StepJob, StepJobPlan};
+use super::facts::{JobEnd, RunFacts, StepEnd, StepJob};
 use super::rules::Rules;
+use super::run_move::StepJobPlan;
 use super::{Run, StepReason, StepState, WorkLeft};
 use crate::job::explanation::is_allowed_without_change;
 use crate::job::{DesiredState, Job, JobStatus, Placement};

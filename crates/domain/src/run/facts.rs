@@ -1,7 +1,6 @@
-//! The facts from which a run moves, and the move.
+//! The facts from which a run moves.
 
-use super::Run;
-use super::group::{Group, GroupFacts};
+use super::group::GroupFacts;
 use crate::project::plan::{Plan, SpawnRequest};
 use crate::text::failure::FailureClass;
 use crate::text::id::JobId;
@@ -26,30 +25,6 @@ pub struct RunFacts<'a> {
 pub enum ReleaseBlock {
     Held,
     Budget,
-}
-
-/// Requests to jobs, then one transaction: store `run` and `group`, mark the jobs in `noted`, and create those in
-/// `created`.
-///
-/// The requests come first, because the stored run is no longer due for them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Move {
-    pub run: Run,
-    pub noted: Vec<JobId>,
-    pub created: Vec<StepJobPlan>,
-    /// The end of these jobs is requested. A repeat changes nothing.
-    pub cancelled: Vec<JobId>,
-    /// `Some` if it changes.
-    pub group: Option<Group>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StepJobPlan {
-    pub id: JobId,
-    pub step: String,
-    pub turn: u32,
-    /// The job of the step before this one.
-    pub previous: Option<JobId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! The next write of a run.
 
 use super::explain::StepWait;
-use super::facts::{JobEnd, Move, RunFacts, StepEnd, StepJob, StepJobPlan};
+use super::facts::{JobEnd, RunFacts, StepEnd, StepJob};
 use super::rules::{Rules, Start};
+use super::run_move::{Move, StepJobPlan};
 use super::{Run, RunFailure, RunState, RunWant, StepReason, StepState, WorkLeft};
 use crate::run::due::{self, Due};
 use crate::text::failure::FailureClass;

@@ -1,4 +1,4 @@
-//! Notices: messages about events of a project, and the endpoints that receive them.
+//! Notices: messages about the events of a project.
 
 mod of_run;
 mod send;

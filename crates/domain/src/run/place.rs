@@ -2,8 +2,9 @@
 
 use super::Run;
 use super::explain::StepWait;
-use super::facts::{Move, RunFacts};
+use super::facts::RunFacts;
 use super::group::Group;
+use super::run_move::Move;
 use super::wait::to_fact;
 
 impl Run {

@@ -1,4 +1,4 @@
-//! The id, the link and the state of a pull request.
+//! The id of a pull request.
 
 use crate::text::id::{IntegrationId, InvalidId};
 use serde::{Deserialize, Serialize};
@@ -34,34 +34,4 @@ impl FromStr for PullRequestId {
             number: parse_part(number)?,
         })
     }
-}
-
-/// Whether a pull request can still change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PullRequestState {
-    /// It awaits review or merge.
-    #[default]
-    Open,
-    /// It was closed without a merge.
-    Closed,
-    /// Its commits are in the base branch.
-    Merged,
-}
-
-impl PullRequestState {
-    pub fn display_name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Closed => "closed",
-            Self::Merged => "merged",
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PullRequestLink {
-    pub id: PullRequestId,
-    pub url: String,
-    pub branch: String,
 }

@@ -1,6 +1,6 @@
-//! Helpers for stored items.
+//! Omits default values from stored items.
 
-/// Skips default values in stored items, because writes are charged by size.
+/// For `skip_serializing_if`, because writes are charged by size.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

@@ -1,4 +1,4 @@
-//! Instants in milliseconds since 1970, UTC; days; and the growing waits between repeats.
+//! Instants in milliseconds since 1970, UTC, and days.
 //! The wire uses RFC 3339 text. The table uses a number, because texts with varying fractions sort wrongly.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -168,11 +168,6 @@ impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.day())
     }
-}
-
-/// Delay after the sweeper failed `tries` times on an item: 1 min, doubling up to 1 h.
-pub fn back_off(tries: u32) -> Duration {
-    Duration::from_secs(60u64.saturating_mul(1 << tries.min(6)).min(3_600))
 }
 
 #[cfg(test)]

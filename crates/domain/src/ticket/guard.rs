@@ -9,8 +9,9 @@ use crate::text::Cause;
 use crate::text::decision::Reason;
 use crate::text::id::JobId;
 use crate::ticket::Ticket;
-use crate::ticket::event::{TicketEvent, required_labels};
+use crate::ticket::event::TicketEvent;
 use crate::ticket::facts::{Facts, RecordedFacts, RepositoryFact};
+use crate::ticket::required_labels::required_labels;
 
 /// Returns the reason why the event may not start a job.
 type TicketGuard = fn(&TicketEvent, &Facts) -> Option<Reason>;
@@ -65,7 +66,7 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
 }
 
 fn accept_entry(event: &TicketEvent) -> Reason {
-    Reason::Accepted { job: JobId::for_entry(&event.project, &event.key, &event.entry()) }
+    Reason::Accepted { job: JobId::for_entry(&event.project, &event.key, event.occurred_at, &event.event) }
 }
 
 /// Decides a waiting entry again by the guards after `status_unchanged`; the others passed when the event arrived.

@@ -8,7 +8,6 @@ use crate::job::JobKind;
 use crate::job::{ContainerStop, DesiredState, Dispatch, End, JobPolicy, START_TIMEOUT};
 use crate::project::spending::{JobCharge, SpentOn};
 use crate::run::due::{self, Due};
-use crate::text::time::back_off;
 use crate::text::{Cause, Span};
 
 #[track_caller]
@@ -315,13 +314,6 @@ fn suspended_job_expires_after_a_week() {
         check(&job, just_before(until), JobStep::Skip);
         check(&job, until, JobStep::Expire);
     }
-}
-
-#[test]
-fn failed_items_back_off_from_a_minute_to_an_hour() {
-    let waits: Vec<_> = (0..9).map(|tries| back_off(tries).as_secs() / 60).collect();
-    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-    assert_eq!(back_off(u32::MAX), Duration::from_secs(3_600));
 }
 
 #[test]

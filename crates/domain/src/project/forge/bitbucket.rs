@@ -1,6 +1,6 @@
 //! Bitbucket Cloud.
 
-use super::marker::LINK_DEFINITION;
+use super::marker_syntax::LINK_DEFINITION;
 use super::{ForgeSpec, HookSpec, PollSpec, TokenTexts};
 use crate::project::hook::Ingress;
 use std::time::Duration;

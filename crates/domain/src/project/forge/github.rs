@@ -1,6 +1,6 @@
 //! GitHub and GitHub Enterprise Server.
 
-use super::marker::HTML_COMMENT;
+use super::marker_syntax::HTML_COMMENT;
 use super::{ForgeSpec, HookSpec, OwnServer, PollSpec, TokenTexts};
 use crate::project::hook::Ingress;
 use std::time::Duration;

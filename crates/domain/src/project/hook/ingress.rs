@@ -1,4 +1,4 @@
-//! How events arrive.
+//! The ways by which events in a repository reach Pullyard: webhooks, polls or both.
 
 use serde::{Deserialize, Serialize};
 

@@ -19,7 +19,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 const NAME_TEXT_RULE: &str = "use one line of printable text";
-
 const COST_RULE: &str = "use 0.01 to 1000 dollars";
 
 pub(super) fn check(plan: &Plan) -> Vec<PlanFault> {

@@ -1,4 +1,4 @@
-//! The refusal of an output.
+//! The refusal of an agent's output: a pointer into the output, and a sentence for the agent.
 
 /// Why an output is refused. The pointer is empty for the whole output. The fault is one sentence without its end, for
 /// the agent: `it has 130 characters; at most 120 are allowed`.

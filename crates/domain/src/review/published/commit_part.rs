@@ -3,7 +3,7 @@
 //! shows whether a user edited the body. Anyone can copy the marker lines, so they grant no permission.
 
 use crate::project::forge::ForgeKind;
-use crate::project::forge::marker::MarkerSyntax;
+use crate::project::forge::marker_syntax::MarkerSyntax;
 use sha2::{Digest, Sha256};
 
 /// Follows [`MarkerSyntax::start`] in both marker lines.

@@ -4,7 +4,7 @@
 
 use super::commit_part;
 use crate::project::forge::ForgeKind;
-use crate::project::forge::marker::{HTML_COMMENT, MarkerSyntax};
+use crate::project::forge::marker_syntax::{HTML_COMMENT, MarkerSyntax};
 use crate::review::report::finding_marker::FindingMarker;
 use crate::review::report::review_output::ThreadState;
 use crate::text::id::{JobId, ProjectId};

@@ -1,7 +1,6 @@
 //! The marker of a posted finding, by which a later review recognizes the finding.
 
-use super::review_output::{Finding, Severity};
-use crate::review::report::review_output::Side;
+use super::review_output::{Finding, Severity, Side};
 use crate::text::id::JobId;
 use sha2::{Digest, Sha256};
 use std::fmt;

@@ -3,10 +3,9 @@
 use super::diff::{Diff, Hunk, split_line};
 use super::finding::{SuggestionForm, render_finding};
 use super::finding_marker::{FindingMarker, Fingerprint};
-use super::review_output::{Finding, Severity};
+use super::review_output::{Finding, Severity, Side};
 use crate::project::forge::ForgeKind;
 use crate::review::published::marker::Marker;
-use crate::review::report::review_output::Side;
 use crate::text::id::JobId;
 use crate::text::untrusted::{HIDDEN_PLACEHOLDER, remove_hidden};
 use std::cmp::Reverse;

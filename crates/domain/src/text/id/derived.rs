@@ -2,7 +2,6 @@
 
 use super::{ArtifactId, ArtifactName, ClassId, DeliveryId, EndpointId, EventId, HookName, IntegrationId, JobId};
 use super::{InProject, NoticeId, ProjectId, ReviewId, RunId, RunnerId, ScheduleName, TicketKey, TokenId};
-use crate::text::entry::Entry;
 use crate::text::key_of::KeyOwner;
 use crate::text::pull_request_id::PullRequestId;
 use crate::text::time::{Day, Timestamp};
@@ -23,9 +22,10 @@ impl TokenId {
 }
 
 impl JobId {
-    pub fn for_entry(project: &ProjectId, ticket: &TicketKey, entry: &Entry) -> Self {
-        let at = entry.at.millis().to_string();
-        Self(hash_id("job_", "ticket-entry", &[project.as_str(), ticket.as_str(), &at, entry.event.as_str()]))
+    /// The job of the entry by this event into the trigger status.
+    pub fn for_entry(project: &ProjectId, ticket: &TicketKey, at: Timestamp, event: &EventId) -> Self {
+        let at = at.millis().to_string();
+        Self(hash_id("job_", "ticket-entry", &[project.as_str(), ticket.as_str(), &at, event.as_str()]))
     }
 
     pub fn for_request(project: &ProjectId, caller: &str, key: &str) -> Self {

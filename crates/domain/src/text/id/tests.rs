@@ -2,6 +2,7 @@ use super::derived::{hash_id, pull_request_group, ticket_group};
 use super::*;
 use crate::text::key_of::KeyOwner;
 use crate::text::pull_request_id::PullRequestId;
+use crate::text::time::Timestamp;
 
 #[test]
 fn derived_ids_separate_their_parts() {
@@ -27,9 +28,8 @@ fn each_button_of_each_page_has_its_own_event_id() {
 fn request_key_cannot_collide_with_a_ticket_job() {
     let project = ProjectId::new("acme").unwrap();
     let ticket = TicketKey::new("A-1").unwrap();
-    let entry =
-        crate::ticket::Entry { at: crate::text::time::Timestamp::from_millis(5), event: EventId::new("e").unwrap() };
-    assert_ne!(JobId::for_entry(&project, &ticket, &entry), JobId::for_request(&project, "A-1", "5"));
+    let (at, event) = (Timestamp::from_millis(5), EventId::new("e").unwrap());
+    assert_ne!(JobId::for_entry(&project, &ticket, at, &event), JobId::for_request(&project, "A-1", "5"));
 }
 
 #[test]
@@ -85,8 +85,7 @@ fn invalid_ids_are_rejected() {
 fn derived_ids_are_stable_across_versions() {
     let (project, ticket) = (ProjectId::new("acme").unwrap(), TicketKey::new("APP-17").unwrap());
     let event = EventId::new("e1").unwrap();
-    let at = crate::text::time::Timestamp::from_millis(1_795_154_400_000);
-    let entry = crate::ticket::Entry { at, event: event.clone() };
+    let at = Timestamp::from_millis(1_795_154_400_000);
     let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 231 };
     let review = ReviewId::new("80").unwrap();
     let first = JobId::for_review(&pull_request, &review);
@@ -94,7 +93,7 @@ fn derived_ids_are_stable_across_versions() {
     let (hook, file) = (HookName::new("acme").unwrap(), ArtifactName::new("changes.patch").unwrap());
     let labels = ["eu", "gpu"].map(str::to_owned).into();
     for (id, expected) in [
-        (JobId::for_entry(&project, &ticket, &entry).to_string(), "job_lw2xem5iktet3xr5f4aomg2ksz"),
+        (JobId::for_entry(&project, &ticket, at, &event).to_string(), "job_lw2xem5iktet3xr5f4aomg2ksz"),
         (request_job.to_string(), "job_sosut73pfrahw4zhnclt2mrkbu"),
         (first.to_string(), "job_aycjrdc47n2vpgmncbroukeffq"),
         (JobId::for_review_after(&pull_request, &review, &first).to_string(), "job_zmhcz32bsc4tobgdvqqtslnvze"),
@@ -113,7 +112,7 @@ fn derived_ids_are_stable_across_versions() {
     ] {
         assert_eq!(id, expected);
     }
-    assert_eq!(JobId::for_entry(&project, &ticket, &entry).short(), "2KSZ");
+    assert_eq!(JobId::for_entry(&project, &ticket, at, &event).short(), "2KSZ");
     assert_eq!(TokenId::from_hash(&"0123456789abcdef".repeat(4)).as_str(), "0123456789abcdef");
 }
 

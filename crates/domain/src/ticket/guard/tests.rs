@@ -137,7 +137,7 @@ fn guards_are_in_the_published_order() {
 #[test]
 fn entry_that_passes_all_guards_gets_its_job() {
     let case = accepted_entry();
-    let job = JobId::for_entry(&project_id(), &key(), &entry("e1", 500));
+    let job = JobId::for_entry(&project_id(), &key(), time_at(500), &event_id("e1"));
     assert_eq!(
         decide(&case.event, &case.facts),
         Decision { reason: Reason::Accepted { job }, follow_up: FollowUp::CreateJob }

@@ -25,7 +25,7 @@ fn second_entry_meets_only_the_later_guards() {
         assert_eq!((decision.reason.code(), decision.follow_up), (code, follow), "{name}");
     }
     let case = accepted_entry();
-    let job = JobId::for_entry(&project_id(), &key(), &entry("e1", 500));
+    let job = JobId::for_entry(&project_id(), &key(), time_at(500), &event_id("e1"));
     assert_eq!(decide_again(&case.event, &case.facts).reason, Reason::Accepted { job });
 }
 
